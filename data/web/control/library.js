@@ -1,0 +1,151 @@
+// The recordings: list, playback, download, deletion.
+
+import {address, call} from './api.js';
+
+const element = id => document.getElementById(id);
+const PAGE = 50;
+
+export function make(name, className = '', text = '') {
+  return Object.assign(document.createElement(name), {className, textContent: text});
+}
+
+export function duration(seconds) {
+  const whole = Math.floor(seconds), two = n => String(n).padStart(2, '0');
+  const rest = `${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
+  return whole < 3600 ? rest : `${Math.floor(whole / 3600)}:${rest}`;
+}
+
+export function size(bytes) {
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
+}
+
+export class Library {
+  #shown = PAGE;
+  #playing = null; // id
+  #rest = []; // what follows the part that is played
+  #attempt;
+
+  constructor(attempt) {
+    const video = element('video');
+    this.#attempt = attempt;
+    element('close-video').addEventListener('click', () => this.close());
+    element('more').addEventListener('click', () => attempt(element('more'), () => {
+      this.#shown += PAGE;
+      return this.refresh();
+    }));
+    video.addEventListener('ended', () => this.#rest.shift()?.());
+    video.addEventListener('error', () => {
+      if (this.#playing)
+        element('video-error').textContent = 'This browser cannot play the file. It can be downloaded.';
+    });
+  }
+
+  async refresh() {
+    const recordings = [];
+    let total = 1;
+    while (recordings.length < Math.min(total, this.#shown)) {
+      const page = await call('GET', `api/recordings?limit=${PAGE}&offset=${recordings.length}`);
+      if (!page.recordings.length)
+        break;
+      recordings.push(...page.recordings);
+      total = page.total;
+    }
+    element('library').replaceChildren(...recordings.map(recording => this.#row(recording)));
+    element('no-recordings').hidden = recordings.length > 0;
+    element('more').hidden = recordings.length >= total;
+  }
+
+  /** An event of the server. */
+  tell() {
+    if (!element('recordings').hidden)
+      this.refresh().catch(() => {});
+  }
+
+  /** A part, and those that follow it. */
+  play(recording, part) {
+    const {recording_id: id, mint_id: name, parts} = recording;
+    this.#playing = id;
+    this.#rest = parts.filter(other => other.part > part).slice(0, 1).map(next => () => this.play(recording, next.part));
+    element('playing').hidden = false;
+    element('playing-name').textContent = name;
+    element('video-error').textContent = '';
+    element('video').src = file(id, part);
+    element('video').play().catch(() => {}); // it tells by its error event, or wants a click
+    element('playing').scrollIntoView({block: 'nearest'});
+  }
+
+  close() {
+    const video = element('video');
+    this.#playing = null;
+    this.#rest = [];
+    element('playing').hidden = true;
+    video.pause();
+    video.removeAttribute('src');
+    video.load();
+  }
+
+  #row(recording) {
+    const {recording_id: id, mint_id: name, state, parts, error} = recording;
+    const row = make('li', 'card');
+    const facts = make('div', 'facts'), buttons = make('div', 'controls');
+    const about = [
+      new Date(recording.start_time).toLocaleString(), duration(recording.duration_seconds),
+      size(recording.file_size_bytes), recording.config.format,
+    ];
+    row.dataset.id = id;
+    facts.append(make('h2', '', name), make('p', 'quiet', about.join(' · ')));
+    if (state !== 'completed')
+      facts.append(make('p', state === 'recording' ? 'rec' : 'bad', state));
+    if (error)
+      facts.append(make('p', 'bad', error));
+    parts.forEach(({part}) => buttons.append(...this.#partButtons(recording, part, parts.length > 1)));
+    if (state !== 'recording')
+      buttons.append(this.#button('Delete', name, button => this.#delete(recording, button), 'danger'));
+    row.append(thumbnail(id), facts, buttons);
+    return row;
+  }
+
+  #partButtons(recording, part, several) {
+    const which = several ? ` part ${part}` : '';
+    const download = make('a', 'button', `Download${which}`);
+    download.href = file(recording.recording_id, part);
+    download.download = '';
+    return [this.#button(`Play${which}`, recording.mint_id, () => this.play(recording, part)), download];
+  }
+
+  #button(text, name, action, className = '') {
+    const button = make('button', className, text);
+    button.type = 'button';
+    button.setAttribute('aria-label', `${text}: ${name}`);
+    button.addEventListener('click', () => action(button));
+    return button;
+  }
+
+  #delete({recording_id: id, mint_id: name, start_time: start}, button) {
+    const dialog = element('confirm');
+    element('question').textContent =
+      `Delete the recording of “${name}” of ${new Date(start).toLocaleString()}? It cannot be brought back.`;
+    dialog.returnValue = 'no';
+    dialog.onclose = () => {
+      if (dialog.returnValue === 'yes')
+        this.#attempt(button, async () => {
+          if (this.#playing === id)
+            this.close();
+          await call('DELETE', `api/recordings/${encodeURIComponent(id)}`);
+          await this.refresh();
+        });
+    };
+    dialog.showModal();
+  }
+}
+
+const file = (id, part) => address(`api/recordings/${encodeURIComponent(id)}/file`, {part});
+
+function thumbnail(id) {
+  const picture = make('img');
+  picture.alt = '';
+  picture.loading = 'lazy';
+  picture.src = address(`api/recordings/${encodeURIComponent(id)}/thumbnail.jpg`);
+  picture.addEventListener('error', () => picture.classList.add('missing'));
+  return picture;
+}
