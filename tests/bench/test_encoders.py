@@ -1,0 +1,111 @@
+"""What it costs to encode 1280x720 at 30 pictures a second while it comes in, how good that looks, and whether the bit
+rate is kept: havenav1enc, beside others for orientation.
+
+CPU time is that of all threads without reading the pictures. docs/recording.md has the figures of one machine.
+"""
+
+import os
+import re
+import resource
+import subprocess
+
+import films
+import pytest
+
+PICTURES = int(os.environ.get("BENCH_PICTURES", "240"))
+RATES = [int(rate) for rate in os.environ.get("BENCH_RATES", "1000 2000 4000").split()]
+TOLERANCE = 0.10  # of the bit rate, which havenav1enc is held to
+
+RAW = "filesrc location={clip} ! rawvideoparse format=i420 width=1280 height=720 framerate=30/1 ! queue"
+AV1ENC = (
+    "av1enc usage-profile=realtime cpu-used=10 end-usage=cbr target-bitrate={rate} min-quantizer=10 max-quantizer=56 "
+    "lag-in-frames=0 keyframe-max-dist=60 threads=2 tile-columns=1 row-mt=true"
+)
+AV1PARSE = " ! av1parse"  # av1enc does not say all that a muxer asks for
+HAVEN = "havenav1enc bitrate={rate} threads=2 tile-columns=1"
+ENCODERS = {
+    "havenav1enc": HAVEN,
+    "havenav1enc speed=9": HAVEN + " speed=9",
+    "havenav1enc speed=8": HAVEN + " speed=8",
+    "av1enc": AV1ENC + AV1PARSE,
+    "av1enc, no frame rate": "capssetter caps=video/x-raw,framerate=0/1 ! "
+    + AV1ENC
+    + " max-quantizer=63 buf-sz=1000 buf-initial-sz=600 buf-optimal-sz=600"
+    + AV1PARSE,
+    "vp9enc": "vp9enc deadline=1 cpu-used=8 end-usage=cbr target-bitrate={rate}000 keyframe-max-dist=60 lag-in-frames=0 "
+    "threads=2 tile-columns=1 row-mt=true",
+    "x264enc superfast": "x264enc speed-preset=superfast tune=zerolatency bitrate={rate} key-int-max=60 threads=2 "
+    "! h264parse",
+    "openh264enc": "openh264enc complexity=low rate-control=bitrate bitrate={rate}000 gop-size=60 ! h264parse",
+    "SVT-AV1 preset 12": None,  # GStreamer 1.22 in Debian has no element: FFmpeg runs it
+}
+
+
+def cpu_seconds():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def is_there(encoder):
+    """x264enc is in a package that not every machine has."""
+    element = encoder.split()[0].rstrip(",")
+    return not ENCODERS[encoder] or not subprocess.run(["gst-inspect-1.0", "--exists", element]).returncode
+
+
+def command(encoder, clip, rate, out):
+    """Of the encoder; None: of reading alone."""
+    if encoder == "SVT-AV1 preset 12":
+        return ["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", "1280x720", "-r", "30",
+                "-i", clip, "-c:v", "libsvtav1", "-preset", "12", "-g", "60", "-b:v", f"{rate}k",
+                "-svtav1-params", "rc=2:pred-struct=1:lp=2", out]  # fmt: skip
+    pipeline = RAW.format(clip=clip)
+    if encoder:
+        pipeline += f" ! {ENCODERS[encoder].format(rate=rate)} ! matroskamux ! filesink location={out}"
+    else:
+        pipeline += " ! fakesink"
+    return ["gst-launch-1.0", "-q", *pipeline.split()]
+
+
+def run(encoder, clip, rate, out):
+    """CPU seconds"""
+    before = cpu_seconds()
+    subprocess.run(command(encoder, clip, rate, out), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return cpu_seconds() - before
+
+
+def ssim(clip, out):
+    done = subprocess.run(
+        ["ffmpeg", "-v", "info", "-r", "30", "-i", out, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", "1280x720", "-r", "30",
+         "-i", clip, "-lavfi", "[0]setpts=N[a];[1]setpts=N[b];[a][b]ssim", "-f", "null", "-"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return float(re.search(r"SSIM .*All:([0-9.]+)", done.stderr)[1])
+
+
+def kbits(out):
+    done = subprocess.run(
+        ["ffprobe", "-v", "error", "-show_entries", "packet=size", "-of", "csv=p=0", out],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    sizes = [int(line.strip(",")) for line in done.stdout.split()]
+    assert len(sizes) == PICTURES, f"{out}: {len(sizes)} pictures of {PICTURES}"
+    return sum(sizes) * 8 / (PICTURES / 30) / 1000
+
+
+@pytest.mark.parametrize("name", films.CONTENTS)
+def test_encoders(name, tmp_path, capsys):
+    clip = films.make(name, tmp_path, PICTURES, tmp_path / f"{name}.yuv", ["-f", "rawvideo"])
+    reading = run(None, clip, 0, None)
+    wrong = []
+    with capsys.disabled():
+        print("\n| film | encoder | kbit/s asked | kbit/s | CPU ms a picture | SSIM |\n|---|---|---|---|---|---|")
+        for encoder in filter(is_there, ENCODERS):
+            for rate in RATES if encoder == "havenav1enc" else [2000]:
+                out = tmp_path / "out.mkv"
+                cpu = (run(encoder, clip, rate, out) - reading) / PICTURES * 1000
+                got = kbits(out)
+                print(f"| {name} | {encoder} | {rate} | {got:.0f} | {cpu:.1f} | {ssim(clip, out):.4f} |", flush=True)
+                if encoder.startswith("havenav1enc") and abs(got / rate - 1) > TOLERANCE:
+                    wrong.append(f"{encoder}: {got:.0f} of {rate} kbit/s")
+    clip.unlink()
+    assert not wrong, wrong
