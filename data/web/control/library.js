@@ -125,9 +125,9 @@ export class Library {
     const dialog = element('confirm');
     element('question').textContent =
       `Delete the recording of “${name}” of ${new Date(start).toLocaleString()}? It cannot be brought back.`;
-    dialog.returnValue = 'no';
-    dialog.onclose = () => {
-      if (dialog.returnValue === 'yes')
+    // Not the dialog's close event: one that was left before may still be told of when this is answered.
+    dialog.querySelector('form').onsubmit = event => {
+      if (event.submitter.value === 'yes')
         this.#attempt(button, async () => {
           if (this.#playing === id)
             this.close();
