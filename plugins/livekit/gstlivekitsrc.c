@@ -61,11 +61,11 @@ GST_DEBUG_CATEGORY (gst_livekit_src_debug);
 #define FAILURE_TIME (60 * G_USEC_PER_SEC)
 #define FAILURE_PAUSE 30
 
-/* A webrtcbin keeps a chain of elements, with two threads, for each track that it ever received.
- * One that received so many is replaced as soon as nothing is received; one that received even
- * more, as soon as any track ends. */
-#define MANY_PADS 100
-#define TOO_MANY_PADS 200
+/* A webrtcbin keeps a pad for each track that it ever received. One that received so many is
+ * replaced as soon as nothing is received; one that received even more, as soon as any track ends.
+ */
+#define MANY_PADS 1000
+#define TOO_MANY_PADS 2000
 
 /* One outgoing pad and what feeds it. Lives from the first publication of its track to the end of
  * the element's run. Belongs to the signalling thread; other threads read output and the fields
@@ -345,6 +345,8 @@ static void
 slot_drop_rtp (GstLiveKitSrc *self, Slot *slot)
 {
   slot_drop_branch (self, slot);
+  if (slot->rtp_pad && self->peer)
+    livekit_peer_end_pad (self->peer, slot->rtp_pad);
   g_clear_object (&slot->rtp_pad);
   GST_OBJECT_LOCK (self);
   slot->ssrc = 0;
@@ -590,17 +592,6 @@ on_peer_state (LiveKitPeer *peer, GstWebRTCPeerConnectionState state, gpointer u
     livekit_room_media_failed (self->room);
 }
 
-static guint32
-ssrc_of_pad (GstPad *pad)
-{
-  g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
-  guint ssrc = 0;
-
-  if (caps)
-    gst_structure_get_uint (gst_caps_get_structure (caps, 0), "ssrc", &ssrc);
-  return ssrc;
-}
-
 static void
 on_rtp_pad_added (LiveKitPeer *peer, GstPad *pad, const char *track_sid, gpointer user_data)
 {
@@ -612,7 +603,7 @@ on_rtp_pad_added (LiveKitPeer *peer, GstPad *pad, const char *track_sid, gpointe
   livekit_room_track_arrived (self->room, track_sid);
   if (!slot) {
     GST_INFO_OBJECT (self, "track %s is not wanted any more", track_sid);
-    livekit_peer_shut_pad (pad);
+    livekit_peer_end_pad (peer, pad);
     return;
   }
   slot_drop_rtp (self, slot);
@@ -621,7 +612,7 @@ on_rtp_pad_added (LiveKitPeer *peer, GstPad *pad, const char *track_sid, gpointe
   slot->failures = 0;
   slot_end_pause (slot);
   GST_OBJECT_LOCK (self);
-  slot->ssrc = ssrc_of_pad (pad);
+  slot->ssrc = livekit_peer_get_pad_ssrc (pad);
   GST_OBJECT_UNLOCK (self);
   self->media_flowed = TRUE;
   slot_update (self, slot);

@@ -11,14 +11,17 @@
 GST_DEBUG_CATEGORY_EXTERN (gst_livekit_src_debug);
 #define GST_CAT_DEFAULT gst_livekit_src_debug
 
-/* Everything is bundled on one transport, so libnice has one stream, its first. */
+/* Everything is bundled on one transport, so libnice has one stream and rtpbin one session. */
 #define NICE_STREAM_ID 1
+#define RTP_SESSION_ID 0
 /* Offers that may wait behind the one being answered. The server sends the next only after an
  * answer; more than a few means that it does not speak our protocol. */
 #define MAX_QUEUED_OFFERS 32
 /* Between two requests for a key frame; us. */
 #define KEY_REQUEST_INTERVAL (G_USEC_PER_SEC / 2)
 #define FASTSTART_PACKETS 3
+/* A track's end may overtake its last packets: they would make anew what was taken down. s */
+#define LAST_PACKETS_TIME 5
 #define MAX_PENDING_DATA 256 /* messages of data channels that were not looked at yet */
 /* How often receiver reports go out, and the rate (bits/s) that rtpsession is to reckon with before
  * it has measured any: both decide how soon a lost packet may be asked for again. */
@@ -548,12 +551,6 @@ run_pad_added (LiveKitPeer *self, gpointer data)
   self->handlers.pad_added (self, call->pad, call->track_sid, self->user_data);
 }
 
-static void
-run_pad_ended (LiveKitPeer *self, gpointer data)
-{
-  self->handlers.pad_ended (self, data, self->user_data);
-}
-
 /* The pad belongs to the webrtcbin, which we own: a probe on it must not own us. */
 static GWeakRef *
 weak_ref_new (LiveKitPeer *self)
@@ -569,6 +566,12 @@ weak_ref_free (gpointer ref)
 {
   g_weak_ref_clear (ref);
   g_free (ref);
+}
+
+static void
+run_pad_ended (LiveKitPeer *self, gpointer data)
+{
+  self->handlers.pad_ended (self, data, self->user_data);
 }
 
 /* Streaming thread. */
@@ -653,6 +656,50 @@ on_pad_added (GstElement *webrtcbin, GstPad *pad, LiveKitPeer *self)
   post (self, run_pad_added, call, pad_call_free);
 }
 
+/* --- what is left of a track --- */
+
+typedef struct
+{
+  GWeakRef *peer;
+  guint32 ssrc;
+} EndedSource;
+
+static void
+ended_source_free (gpointer data)
+{
+  EndedSource *ended = data;
+
+  weak_ref_free (ended->peer);
+  g_free (ended);
+}
+
+/* Waits for the threads to end; what they push into is shut. */
+static gboolean
+take_down_source (gpointer data)
+{
+  const EndedSource *ended = data;
+  g_autoptr (LiveKitPeer) self = g_weak_ref_get (ended->peer);
+
+  if (self && !self->closed)
+    g_signal_emit_by_name (self->rtpbin, "clear-ssrc", RTP_SESSION_ID, ended->ssrc);
+  return G_SOURCE_REMOVE;
+}
+
+/* webrtcbin keeps what served a track that has ended: jitter buffer, demuxer, two threads. Nothing
+ * of it is used again, for the next track has another SSRC. */
+void
+livekit_peer_end_pad (LiveKitPeer *self, GstPad *pad)
+{
+  g_autoptr (GSource) timer = g_timeout_source_new_seconds (LAST_PACKETS_TIME);
+  EndedSource *ended = g_new0 (EndedSource, 1);
+
+  livekit_peer_shut_pad (pad);
+  ended->peer = weak_ref_new (self);
+  ended->ssrc = livekit_peer_get_pad_ssrc (pad);
+  g_source_set_callback (timer, take_down_source, ended, ended_source_free);
+  g_source_attach (timer, self->context);
+}
+
 /* --- ICE, states, jitter buffers --- */
 
 static void
@@ -682,7 +729,7 @@ tune_session (LiveKitPeer *self)
 {
   g_autoptr (GObject) session = NULL;
 
-  g_signal_emit_by_name (self->rtpbin, "get-internal-session", 0, &session);
+  g_signal_emit_by_name (self->rtpbin, "get-internal-session", RTP_SESSION_ID, &session);
   if (session)
     g_object_set (session, "rtcp-min-interval", (guint64)REPORT_INTERVAL, "bandwidth",
         (double)ASSUMED_BANDWIDTH, NULL);
@@ -901,6 +948,17 @@ livekit_peer_count_pads (LiveKitPeer *self)
   return self->n_pads;
 }
 
+guint32
+livekit_peer_get_pad_ssrc (GstPad *pad)
+{
+  g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
+  guint ssrc = 0;
+
+  if (caps)
+    gst_structure_get_uint (gst_caps_get_structure (caps, 0), "ssrc", &ssrc);
+  return ssrc;
+}
+
 GstStructure *
 livekit_peer_get_source_stats (LiveKitPeer *self, guint32 ssrc)
 {
@@ -908,7 +966,7 @@ livekit_peer_get_source_stats (LiveKitPeer *self, guint32 ssrc)
   g_autoptr (GObject) source = NULL;
   GstStructure *stats = NULL;
 
-  g_signal_emit_by_name (self->rtpbin, "get-internal-session", 0, &session);
+  g_signal_emit_by_name (self->rtpbin, "get-internal-session", RTP_SESSION_ID, &session);
   if (session)
     g_signal_emit_by_name (session, "get-source-by-ssrc", ssrc, &source);
   if (source)

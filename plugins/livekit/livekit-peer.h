@@ -63,14 +63,21 @@ void livekit_peer_add_candidate (LiveKitPeer *self, const char *candidate, int m
 void livekit_peer_open_pad (GstPad *pad);
 void livekit_peer_shut_pad (GstPad *pad);
 
+/* The pad's track has ended, or is another now: shuts the pad and, some seconds later, frees what
+ * webrtcbin has behind it. */
+void livekit_peer_end_pad (LiveKitPeer *self, GstPad *pad);
+
 /* No handler is called any more. The element may still run; its owner stops and removes it. */
 void livekit_peer_close (LiveKitPeer *self);
 
 /* Before the element is taken down. Any thread but a streaming thread. */
 void livekit_peer_stop_data (LiveKitPeer *self);
 
-/* The pads that it ever had: they and all behind them stay as long as it does. */
+/* The pads that it ever had: they stay as long as it does. */
 guint livekit_peer_count_pads (LiveKitPeer *self);
+
+/* The source whose packets come by a pad of pad_added; 0 before the first. Any thread. */
+guint32 livekit_peer_get_pad_ssrc (GstPad *pad);
 
 /* What the RTP session counted for a source: a structure with "packets-received", "packets-lost",
  * "jitter" …; (nullable) (transfer full). Any thread. */
