@@ -59,6 +59,8 @@ MEDIA_MODULES = {
     "test_run", "test_scenarios_media", "test_scenarios_recovery", "test_session", "test_smoke", "test_supervision",
     "test_watch_record",
 }  # fmt: skip
+# Of these, what encodes or shows a page: a core is not enough for it.
+ALONE_MODULES = {"test_page", "test_pipelines", "test_session", "test_smoke", "test_watch_record"}
 
 
 def pytest_configure(config):
@@ -66,6 +68,7 @@ def pytest_configure(config):
         "smoke: also run with the sanitizers",
         "soak: takes minutes; only in the suite of that name",
         "media: its subject is media in real time: a failure is tried once more, and that is reported",
+        "alone: nothing else of media runs beside it",
     ):
         config.addinivalue_line("markers", marker)
 
@@ -75,6 +78,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.module.__name__ in MEDIA_MODULES and "publisher" in item.fixturenames:
             item.add_marker("media")
+        if item.module.__name__ in ALONE_MODULES:
+            item.add_marker("alone")
         if not item.get_closest_marker("media"):
             item.add_marker(pytest.mark.flaky(reruns=0))
 
