@@ -27,7 +27,6 @@ typedef struct /* a recording that runs */
   gboolean beginning; /* its session was asked to begin a part and has not answered */
   guint attempts;     /* in vain, in a row */
   guint timer;        /* until the next */
-  guint segment_minutes, segment_mb; /* as ordered; not of one that an earlier server began */
 } Running;
 
 struct _HavenRecorder
@@ -675,8 +674,7 @@ choose_path (const char *directory, const HavenRecordingRow *row, const HavenFor
 }
 
 static GVariant * /* (transfer floating) */
-order_settings (
-    const HavenRecordingRow *row, const Running *running, const char *path, guint number)
+order_settings (const HavenRecordingRow *row, const char *path, guint number)
 {
   g_auto (GVariantDict) settings = G_VARIANT_DICT_INIT (NULL);
 
@@ -686,8 +684,8 @@ order_settings (
   g_variant_dict_insert (&settings, "audio_quality", "s", row->audio_quality);
   g_variant_dict_insert (&settings, "path", "s", path);
   g_variant_dict_insert (&settings, "first_part", "u", number);
-  g_variant_dict_insert (&settings, "segment_minutes", "u", running->segment_minutes);
-  g_variant_dict_insert (&settings, "segment_mb", "u", running->segment_mb);
+  g_variant_dict_insert (&settings, "segment_minutes", "u", row->segment_minutes);
+  g_variant_dict_insert (&settings, "segment_mb", "u", row->segment_mb);
   g_variant_dict_insert (&settings, "chat", "b", row->chat);
   return g_variant_dict_end (&settings);
 }
@@ -721,6 +719,8 @@ make_row (HavenRecorder *recorder, HavenSession *session, const HavenRecordingOr
   row->audio_quality = g_strdup (order->audio_quality ? order->audio_quality : "");
   row->name_template = g_strdup (order->name_template);
   row->chat = order->chat;
+  row->segment_minutes = order->segment_minutes;
+  row->segment_mb = order->segment_mb;
   row->start_time = g_get_real_time ();
   *path = choose_path (directory, row, format);
   if (!haven_store_add_recording (recorder->store, row, *path, error))
@@ -752,10 +752,8 @@ haven_recorder_start_async (HavenRecorder *recorder, HavenSession *session,
   }
   running = add_running (recorder, session->mint_id, row->id);
   running->beginning = TRUE;
-  running->segment_minutes = order->segment_minutes;
-  running->segment_mb = order->segment_mb;
   haven_dbus_session1_call_start_recording (
-      session->proxy, order_settings (row, running, path, 1), NULL, on_recording_started, task);
+      session->proxy, order_settings (row, path, 1), NULL, on_recording_started, task);
 }
 
 HavenRecordingRow *
@@ -843,8 +841,8 @@ continue_recording (HavenRecorder *recorder, HavenSession *session, Running *run
       "room", row->mint_id, NULL);
   task = job_new (recorder, session, row->id, NULL, NULL);
   running->beginning = TRUE;
-  haven_dbus_session1_call_start_recording (session->proxy,
-      order_settings (row, running, path, part.number), NULL, on_part_started, task);
+  haven_dbus_session1_call_start_recording (
+      session->proxy, order_settings (row, path, part.number), NULL, on_part_started, task);
 }
 
 static void

@@ -14,7 +14,7 @@
 #include "haven-error.h"
 #include "haven-log.h"
 
-#define SCHEMA_VERSION 4
+#define SCHEMA_VERSION 5
 #define KEPT_SESSIONS 10000 /* the last of those that ended and recorded nothing */
 #define BUSY_TIMEOUT 2000   /* ms; for whoever looks into the database by hand */
 
@@ -492,12 +492,13 @@ insert_recording (HavenStore *store, const HavenRecordingRow *recording, GError 
 {
   return execute (store, error,
       "INSERT INTO recordings (id, session_id, mint_id, room_name, participant_sid, format, "
-      "video_quality, audio_quality, name_template, chat, state, start_time, updated_at) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'recording', ?, ?)",
-      "sisssssssiii", recording->id, recording->session_id, recording->mint_id,
+      "video_quality, audio_quality, name_template, chat, segment_minutes, segment_mb, state, "
+      "start_time, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'recording', ?, ?)",
+      "sisssssssiiiii", recording->id, recording->session_id, recording->mint_id,
       recording->room_name, recording->participant_sid, recording->format, recording->video_quality,
       recording->audio_quality, recording->name_template, (gint64)recording->chat,
-      recording->start_time, g_get_real_time ());
+      (gint64)recording->segment_minutes, (gint64)recording->segment_mb, recording->start_time,
+      g_get_real_time ());
 }
 
 /* The row with its first part, or neither. */
@@ -553,7 +554,8 @@ haven_store_end_recording (
 
 #define RECORDING_COLUMNS                                                                       \
   "id, session_id, mint_id, room_name, participant_sid, format, video_quality, audio_quality, " \
-  "state, error, start_time, end_time, name_template, chat"
+  "state, error, start_time, end_time, name_template, chat, "                                   \
+  "segment_minutes, segment_mb"
 
 static HavenRecordingRow *
 read_recording (HavenStore *store, Statement *row)
@@ -575,6 +577,8 @@ read_recording (HavenStore *store, Statement *row)
   recording->end_time = sqlite3_column_int64 (row, 11);
   recording->name_template = text (row, 12);
   recording->chat = sqlite3_column_int (row, 13) != 0;
+  recording->segment_minutes = (guint)sqlite3_column_int64 (row, 14);
+  recording->segment_mb = (guint)sqlite3_column_int64 (row, 15);
   recording->parts = g_ptr_array_new_with_free_func (part_row_free);
   parts = query (store,
       "SELECT number, path, duration, size, info, complete FROM parts WHERE recording_id = ? "

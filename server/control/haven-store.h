@@ -41,9 +41,10 @@ typedef struct
   char *mint_id, *room_name;
   char *participant_sid; /* (nullable) */
   char *format, *video_quality, *audio_quality, *state;
-  char *name_template; /* (nullable) */
-  gboolean chat;       /* what is said is written beside it */
-  char *error;         /* (nullable) */
+  char *name_template;               /* (nullable) */
+  gboolean chat;                     /* what is said is written beside it */
+  guint segment_minutes, segment_mb; /* after which another part is begun; 0: no limit */
+  char *error;                       /* (nullable) */
   gint64 start_time, end_time;
   GPtrArray *parts; /* (element-type HavenPartRow), in order */
 } HavenRecordingRow;

@@ -42,11 +42,11 @@ def configured(tmp_path, livekit, haven_factory):
 class Evening:
     """A room that is recorded, and those who watch it."""
 
-    def __init__(self, haven, publisher, started, paths=PATHS):
+    def __init__(self, haven, publisher, started, paths=PATHS, **order):
         self.haven, self.streamer = haven, publisher(video="vp8-360")
         assert (reply := haven.post("/api/live-sessions/start", {"mint_id": "demo"})).status == 200, reply
         self.watchers = [started(Watcher(name, haven.ws(path))) for name, path in paths.items()]
-        reply = haven.post("/api/recording/start", {"mint_id": "demo", "output_format": "source"})
+        reply = haven.post("/api/recording/start", {"mint_id": "demo", "output_format": "source", **order})
         assert reply.status == 200, reply
         self.recording_id = reply.body["recording_id"]
         self.all_see(45)
@@ -308,6 +308,22 @@ def test_a_session_that_died_with_the_server_is_resumed(haven, publisher, starte
     assert body["state"] == "active" and body["recording_id"] == evening.recording_id and body["id"] == 1
     evening.stop_recording()
     assert [part["recovered"] for part, _ in evening.files()] == [True, False]
+
+
+def test_what_goes_on_after_a_crash_is_divided_as_it_was_ordered(haven, publisher, started):
+    evening = Evening(haven, publisher, started, dict(list(PATHS.items())[:1]), segment_mb=1)
+    haven.kill()
+    kill_sessions(haven)
+    haven.start()
+
+    def divided():
+        return [part for part in evening.row()["parts"] if part["complete"] and not part["recovered"]]
+
+    eventually(divided, 60, "a part that is full")
+    evening.stop_recording()
+    (before, _), *after = evening.files()
+    assert before["recovered"] and len(after) >= 2 and not any(part["recovered"] for part, _ in after)
+    assert all(file.sequence.share == 1 for _, file in after)
 
 
 def test_what_ended_while_the_server_was_down_is_known(haven, rigctl, publisher, started):
