@@ -3,74 +3,52 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include <glib/gstdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "haven-error.h"
 #include "haven-log.h"
 #include "haven-viewers.h"
+#include "server-fixture.h"
 #include "ws-protocol.h"
 
 typedef struct
 {
-  char *directory, *binary;
-  HavenConfig *config;
-  HavenStore *store;
+  ServerFixture server;
+  char *binary;
   HavenSessionManager *manager;
   HavenViewers *viewers;
 } Fixture;
 
 /* A session's process that never says a word. */
-static const char *
+static void
 make_deaf_session (Fixture *fixture)
 {
-  fixture->binary = g_build_filename (fixture->directory, "session", NULL);
+  fixture->binary = g_build_filename (fixture->server.directory, "session", NULL);
   g_assert_true (g_file_set_contents_full (
       fixture->binary, "#!/bin/sh\nexec sleep 60\n", -1, G_FILE_SET_CONTENTS_NONE, 0700, NULL));
-  return fixture->binary;
 }
 
 static void
 set_up (Fixture *fixture, gconstpointer unused)
 {
-  g_autoptr (GError) error = NULL;
+  ServerFixture *server = &fixture->server;
 
   haven_log_set_up (HAVEN_LOG_LOGFMT, G_LOG_LEVEL_CRITICAL);
-  fixture->directory = g_dir_make_tmp ("haven-viewers-XXXXXX", &error);
-  g_assert_no_error (error);
-  fixture->config = haven_config_new ();
-  fixture->store = haven_store_open (fixture->directory, &error);
-  g_assert_no_error (error);
+  server_fixture_set_up (server);
+  make_deaf_session (fixture);
   fixture->manager = haven_session_manager_new (
-      fixture->config, fixture->store, fixture->directory, make_deaf_session (fixture));
-  fixture->viewers = haven_viewers_new (fixture->config, fixture->manager);
+      server->config, server->store, server->directory, fixture->binary);
+  fixture->viewers = haven_viewers_new (server->config, fixture->manager);
 }
 
 static void
 tear_down (Fixture *fixture, gconstpointer unused)
 {
-  g_autoptr (GDir) directory = g_dir_open (fixture->directory, 0, NULL);
-  const char *name;
-
   haven_viewers_free (fixture->viewers);
   g_object_unref (fixture->manager);
-  haven_store_free (fixture->store);
-  haven_config_free (fixture->config);
-  while ((name = g_dir_read_name (directory)) != NULL) {
-    g_autofree char *path = g_build_filename (fixture->directory, name, NULL);
-
-    g_unlink (path);
-  }
-  g_rmdir (fixture->directory);
-  g_free (fixture->directory);
+  server_fixture_tear_down (&fixture->server);
   g_free (fixture->binary);
-}
-
-static void
-set (Fixture *fixture, HavenKey key, const char *value)
-{
-  g_assert_true (haven_config_set (fixture->config, HAVEN_LAYER_COMMAND_LINE, key, value, NULL));
 }
 
 /* A pair of connected TCP sockets: what is tested is in the kernel's.
@@ -262,7 +240,7 @@ nobody_waits_for_ever (Fixture *fixture, gconstpointer unused)
   GSocket *server_end;
   g_autoptr (GSocket) viewer = NULL;
 
-  set (fixture, HAVEN_KEY_VIEWER_WAIT, "1");
+  server_fixture_set (&fixture->server, HAVEN_KEY_VIEWER_WAIT, "1");
   viewer = wait_for (fixture, "gen1", FALSE, &server_end);
   assert_is_told (viewer, 1008);
 }
@@ -283,7 +261,7 @@ it_waits_as_long_as_its_session_tries (Fixture *fixture, gconstpointer unused)
   g_autoptr (GSocket) viewer = NULL;
   char byte;
 
-  set (fixture, HAVEN_KEY_VIEWER_WAIT, "1");
+  server_fixture_set (&fixture->server, HAVEN_KEY_VIEWER_WAIT, "1");
   haven_session_manager_start_async (fixture->manager, "nobody", NULL, NULL, NULL);
   viewer = wait_for (fixture, "gen1", FALSE, &server_end);
   while (g_get_monotonic_time () < end)
@@ -305,7 +283,7 @@ those_who_wait_count_too (Fixture *fixture, gconstpointer unused)
   g_autoptr (GSocket) first = NULL, second = NULL;
   g_autoptr (GError) error = NULL;
 
-  set (fixture, HAVEN_KEY_MAX_VIEWERS, "2");
+  server_fixture_set (&fixture->server, HAVEN_KEY_MAX_VIEWERS, "2");
   first = wait_for (fixture, "gen1", FALSE, &server_end);
   g_assert_true (haven_viewers_check (fixture->viewers, "nobody", NULL));
   second = wait_for (fixture, "gen1", FALSE, &server_end);
