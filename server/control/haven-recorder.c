@@ -16,9 +16,8 @@
 #include "haven-recoveries.h"
 
 #define THUMBNAIL_WIDTH 320
-#define MAX_MANIFEST 4194304 /* bytes */
-#define RETRY_FIRST 1        /* s until a part that could not begin is tried again; then … */
-#define RETRY_LAST 30        /* … twice as long each time, up to this */
+#define RETRY_FIRST 1 /* s until a part that could not begin is tried again; then … */
+#define RETRY_LAST 30 /* … twice as long each time, up to this */
 
 typedef struct /* a recording that runs */
 {
@@ -279,24 +278,6 @@ end_recording (HavenRecorder *recorder, Running *running, GVariant *info)
   g_hash_table_remove (recorder->running, running->mint_id);
 }
 
-/* What a session wrote beside a recording that it ended in order.
- *
- * Returns: (transfer full) (nullable) */
-static JsonNode *
-read_manifest (const char *path)
-{
-  g_autofree char *name = haven_manifest_path (path);
-  g_autofree char *text = NULL;
-  g_autoptr (JsonNode) node = NULL;
-  GStatBuf status;
-
-  if (g_stat (name, &status) < 0 || status.st_size > MAX_MANIFEST
-      || !g_file_get_contents (name, &text, NULL, NULL))
-    return NULL;
-  node = json_from_string (text, NULL);
-  return node && JSON_NODE_HOLDS_OBJECT (node) ? g_steal_pointer (&node) : NULL;
-}
-
 static void
 keep_manifest_part (
     HavenRecorder *recorder, const char *id, const char *directory, guint number, JsonObject *part)
@@ -320,7 +301,7 @@ keep_manifest_part (
 static gboolean
 close_by_manifest (HavenRecorder *recorder, const char *id, const HavenPartRow *first)
 {
-  g_autoptr (JsonNode) node = read_manifest (first->path);
+  g_autoptr (JsonNode) node = haven_manifest_read (first->path);
   JsonObject *manifest = node ? json_node_get_object (node) : NULL;
   JsonNode *parts = manifest ? json_object_get_member (manifest, "parts") : NULL;
   g_autofree char *directory = g_path_get_dirname (first->path);
@@ -377,7 +358,7 @@ recovered_info (const char *info, gint64 cut)
 static void
 apply_recovery (HavenPartRow *row)
 {
-  g_autoptr (JsonNode) node = read_manifest (row->path);
+  g_autoptr (JsonNode) node = haven_manifest_read (row->path);
   JsonNode *parts = node ? json_object_get_member (json_node_get_object (node), "parts") : NULL;
   g_autofree char *file = g_path_get_basename (row->path);
 

@@ -1,30 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "recover-manifest.h"
 
-#include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
-#include <string.h>
 
 #include "haven-manifest.h"
-
-#define MAX_MANIFEST 4194304 /* bytes */
-
-/* What is beside it already, of the same recording, or another file of its stem.
- *
- * Returns: (transfer full) (nullable): an object */
-static JsonNode *
-read_manifest (const char *path)
-{
-  g_autofree char *text = NULL;
-  g_autoptr (JsonNode) node = NULL;
-  GStatBuf status;
-
-  if (g_stat (path, &status) < 0 || status.st_size > MAX_MANIFEST
-      || !g_file_get_contents (path, &text, NULL, NULL))
-    return NULL;
-  node = json_from_string (text, NULL);
-  return node && JSON_NODE_HOLDS_OBJECT (node) ? g_steal_pointer (&node) : NULL;
-}
 
 static JsonNode * /* (transfer full) */
 new_manifest (double duration)
@@ -75,7 +54,7 @@ recover_manifest_write (const HavenRecovery *recovery, GError **error)
 {
   g_autofree char *path = haven_manifest_path (recovery->path);
   g_autofree char *file = g_path_get_basename (recovery->path);
-  g_autoptr (JsonNode) manifest = read_manifest (path);
+  g_autoptr (JsonNode) manifest = haven_manifest_read (recovery->path);
   g_autofree char *text = NULL;
   JsonObject *part;
 
