@@ -9,6 +9,17 @@
 
 #define MAX_NAMES 1000
 
+/* Returns: (transfer full): NAME.mkv for NAME.mkv.part, and for NAME.mkv */
+char *
+haven_filename_finished (const char *path)
+{
+  gsize size = strlen (path);
+
+  if (g_str_has_suffix (path, HAVEN_UNFINISHED))
+    size -= strlen (HAVEN_UNFINISHED);
+  return g_strndup (path, size);
+}
+
 /* Returns: (transfer full): NAME-2.mkv for NAME.mkv and 2 */
 char *
 haven_filename_numbered (const char *path, guint n)

@@ -10,6 +10,7 @@ G_BEGIN_DECLS
 
 #define HAVEN_UNFINISHED ".part" /* a file that is being written, or was when its writer died */
 
+char *haven_filename_finished (const char *path);
 char *haven_filename_numbered (const char *path, guint n);
 char *haven_filename_give (const char *from, const char *to);
 int haven_filename_sync (const char *path);

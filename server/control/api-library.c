@@ -177,10 +177,9 @@ static char * /* (transfer full) */
 file_head (GString *head, const char *path, HavenRangeKind kind, guint64 first, guint64 length,
     guint64 size)
 {
-  g_autofree char *name = g_path_get_basename (path);
+  g_autofree char *finished = haven_filename_finished (path);
+  g_autofree char *name = g_path_get_basename (finished);
 
-  if (g_str_has_suffix (name, HAVEN_UNFINISHED))
-    name[strlen (name) - strlen (HAVEN_UNFINISHED)] = '\0';
   g_string_append_printf (head,
       "Content-Type: %s\r\nContent-Length: %" G_GUINT64_FORMAT
       "\r\nAccept-Ranges: bytes\r\nCache-Control: no-store\r\n"

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <glib/gstdio.h>
-#include <string.h>
 
 #include "haven-error.h"
 #include "haven-filename.h"
@@ -13,10 +12,7 @@
 static gboolean
 delete_part (const HavenPartRow *part)
 {
-  gsize size = strlen (part->path);
-  g_autofree char *name = g_str_has_suffix (part->path, HAVEN_UNFINISHED)
-                              ? g_strndup (part->path, size - strlen (HAVEN_UNFINISHED))
-                              : g_strdup (part->path);
+  g_autofree char *name = haven_filename_finished (part->path);
   g_autofree char *unfinished = g_strconcat (name, HAVEN_UNFINISHED, NULL);
   static const char *const beside[] = { ".json", ".jsonl", ".vtt" };
 

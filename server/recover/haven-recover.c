@@ -120,7 +120,7 @@ haven_recover_path (const char *path, HavenRecovery *recovery, GError **error)
     return FALSE;
   }
   if (g_str_has_suffix (path, HAVEN_UNFINISHED)) {
-    wanted = g_strndup (path, strlen (path) - strlen (HAVEN_UNFINISHED));
+    wanted = haven_filename_finished (path);
     if (recovery->complete) /* by its writer, who had no time to sync it */
       fsync (fd);
     recovery->path = haven_filename_give (path, wanted);
