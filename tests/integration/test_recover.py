@@ -227,3 +227,38 @@ def test_damage_in_the_middle_costs_nothing(killed, place):
     part.write_bytes(data)
     (found,) = recover(part, 1)
     assert found["code"] == "damaged" and part.read_bytes() == data
+
+
+def box(kind, *content):
+    body = b"".join(content)
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+def whole_boxes(data):
+    """What of an MP4 is there to the end of its last whole box."""
+    at = 0
+    while at + 8 <= len(data) and 8 <= (size := struct.unpack_from(">I", data, at)[0]) <= len(data) - at:
+        at += size
+    return data[:at]
+
+
+def test_a_file_that_kills_its_recovery_costs_no_other(killed, place, haven_factory):
+    """Its last fragment has more frames than fit into the memory that is allowed."""
+    recordings = place / "recordings"
+    recordings.mkdir()
+    frames = 8_000_000  # of a byte
+    size_of_all = struct.pack(">III", 0x020010, 1, 1)  # base is this moof, track 1, each one byte
+    run = struct.pack(">II", 0, frames)
+    moof = box(b"moof", box(b"mfhd", bytes(8)), box(b"traf", box(b"tfhd", size_of_all), box(b"trun", run)))
+    poisoned, sound = recordings / "poisoned.mp4.part", recordings / "sound.webm.part"
+    poisoned.write_bytes(whole_boxes(killed("h264.mp4").read_bytes()) + moof + box(b"mdat", bytes(frames)))
+    shutil.copy(killed("vp8.webm"), sound)
+    before = poisoned.read_bytes()
+
+    haven = haven_factory(directory=place, under=["prlimit", "--data=100000000"])
+    line = haven.process.wait_for(r'.*"event":"recovery-failed".*', 60).group()
+    told = json.loads(line)
+    assert told["path"] == str(poisoned) and told["message"] == "its process died of it"
+    eventually(lambda: not sound.exists(), 60, "the recovery of the other")
+    assert packets(sound.with_suffix("")) and haven.get("/health").status == 200
+    assert poisoned.read_bytes() == before and not poisoned.with_suffix("").exists()
