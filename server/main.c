@@ -55,7 +55,7 @@ typedef struct
   char *log_format, *log_level;
   char *output, *format, *quality, *participant;
   int duration, segment_minutes, segment_mb;
-  gboolean insecure, check, json;
+  gboolean insecure, check, json, chat;
 } Options;
 
 static void
@@ -194,6 +194,8 @@ add_entries (GOptionContext *context, Options *options, Group groups)
         "Begin another file after so many minutes", "MINUTES" },
     { "segment-mb", 0, 0, G_OPTION_ARG_INT, &options->segment_mb,
         "Begin another file after so many megabytes", "MEGABYTES" },
+    { "chat", 0, 0, G_OPTION_ARG_NONE, &options->chat,
+        "Write what participants say as data beside the file", NULL },
     { "participant", 'p', 0, G_OPTION_ARG_STRING, &options->participant,
         "Whom to record (default: the streamer)", "IDENTITY" },
     { NULL },
@@ -387,6 +389,7 @@ record_settings (Options *options, const char *room, GError **error)
   g_variant_dict_insert (&settings, "audio_quality", "s", quality);
   g_variant_dict_insert (&settings, "segment_minutes", "u", (guint)options->segment_minutes);
   g_variant_dict_insert (&settings, "segment_mb", "u", (guint)options->segment_mb);
+  g_variant_dict_insert (&settings, "chat", "b", options->chat);
   g_variant_dict_insert (&settings, "duration", "u", (guint)options->duration);
   g_variant_dict_insert (&settings, "json", "b", options->json);
   return g_variant_ref_sink (g_variant_dict_end (&settings));

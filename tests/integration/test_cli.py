@@ -1,5 +1,6 @@
 """The command line of haven-live: what each command does, says, and ends with."""
 
+import asyncio
 import base64
 import json
 import os
@@ -21,6 +22,7 @@ from havenlib.process import Process, eventually
 from havenlib.session import PROGRAM as SESSION
 from havenlib.token_endpoint import TokenEndpoint
 from havenlib.viewer import Viewer
+from livekit import rtc
 
 # A helper that scans plugins could not load those that were built with a sanitizer.
 IN_PROCESS = {"GST_REGISTRY_FORK": "no"}
@@ -437,6 +439,28 @@ def test_record_until_interrupted(livekit, publisher, start, tmp_path):
     assert analyse.recording(path).sequence.share == 1
     again = start("record", "demo", "-o", path, "--format", "source", env=livekit.env)
     assert again.wait(30) == 2 and "haven-live: " in again.output and "is there already" in again.output
+
+
+def test_record_writes_what_is_said(livekit, rigctl, publisher, start, tmp_path):
+    publisher(video="vp8-360")
+    path = tmp_path / "said.mkv"
+    recorder = start("record", "demo", "-o", path, "--format", "source", "--chat", env=livekit.env)
+    part = tmp_path / "said.mkv.part"
+    eventually(lambda: part.exists() and part.stat().st_size > 100_000, 60, "some recording")
+
+    async def talk():
+        someone = rtc.Room()
+        await someone.connect(livekit.url, rigctl.token("demo", "ann"))
+        await someone.local_participant.send_text("hello", topic="lk.chat")
+        await asyncio.to_thread(eventually, path.with_suffix(".jsonl").exists, 30, "what was said")
+        await someone.disconnect()
+
+    asyncio.run(talk())
+    recorder.interrupt()
+    assert recorder.wait(10) == 0, recorder.output
+    (line,) = path.with_suffix(".jsonl").read_text().splitlines()
+    assert json.loads(line)["text"] == "hello" and json.loads(line)["participant"] == "ann"
+    assert "<v ann>hello\n" in path.with_suffix(".vtt").read_text()
 
 
 class Terminal:
