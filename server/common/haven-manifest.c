@@ -6,6 +6,8 @@
 
 #define MAX_MANIFEST 4194304 /* bytes */
 
+const char *const haven_manifest_beside[] = { ".json", ".jpg", ".jsonl", ".vtt", NULL };
+
 /* Returns: (transfer full): NAME.vtt for NAME.mkv and ".vtt" */
 char *
 haven_manifest_sibling (const char *path, const char *ending)

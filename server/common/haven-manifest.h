@@ -9,6 +9,10 @@
 
 G_BEGIN_DECLS
 
+/* How the names of all those files end: manifest, first picture, what was said, and as subtitles.
+ */
+extern const char *const haven_manifest_beside[]; /* ended by NULL */
+
 char *haven_manifest_path (const char *path);
 char *haven_manifest_sibling (const char *path, const char *ending);
 JsonNode *haven_manifest_read (const char *path);

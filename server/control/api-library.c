@@ -124,7 +124,7 @@ api_library_delete (HavenRequest *request)
     haven_request_fail (request, HAVEN_ERROR_RECORDING_RUNS, "The recording runs; stop it first.");
     return;
   }
-  if (!haven_removal_delete (app->store, app->recorder, row, &error)) {
+  if (!haven_removal_delete (app->store, row, &error)) {
     haven_request_reply_error (request, error);
     return;
   }
@@ -246,14 +246,14 @@ void
 api_library_thumbnail (HavenRequest *request)
 {
   g_autoptr (HavenRecordingRow) row = path_recording (request);
-  g_autofree char *path = row ? haven_recorder_thumbnail (request->app->recorder, row->id) : NULL;
+  g_autofree char *path = row ? haven_recorder_thumbnail (row) : NULL;
   g_autoptr (GBytes) jpeg = NULL;
   char *data;
   gsize size;
 
   if (!row)
     return;
-  if (!g_file_get_contents (path, &data, &size, NULL)) {
+  if (!path || !g_file_get_contents (path, &data, &size, NULL)) {
     haven_request_fail (request, HAVEN_ERROR_NO_FILE, "The recording has no picture to show.");
     return;
   }

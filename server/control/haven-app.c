@@ -301,8 +301,7 @@ set_up (Run *run, const char *program, GError **error)
   app->command = haven_command_new (app->config, app->store);
   app->webhook = haven_webhook_new (app->config, app->store);
   app->notices = haven_notices_new (app->config, app->store, app->command, app->webhook);
-  app->retention
-      = haven_retention_new (app->config, app->store, app->recorder, on_recording_deleted, app);
+  app->retention = haven_retention_new (app->config, app->store, on_recording_deleted, app);
   app->disk = haven_disk_new (app->config, app->store, on_disk_changed, app);
   app->http = haven_http_new (app, app->config, haven_routes);
   return TRUE;

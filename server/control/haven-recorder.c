@@ -557,14 +557,15 @@ return_row (GTask *task)
     g_task_return_new_error (task, HAVEN_ERROR, HAVEN_ERROR_NO_RECORDING, "The recording is gone.");
 }
 
-/* Returns: (transfer full): where the first picture of a recording is kept */
+/* Returns: (transfer full) (nullable): where the first picture of a recording is kept, beside its
+ * first file */
 char *
-haven_recorder_thumbnail (HavenRecorder *recorder, const char *id)
+haven_recorder_thumbnail (const HavenRecordingRow *row)
 {
-  g_autofree char *name = g_strconcat (id, ".jpg", NULL);
+  const HavenPartRow *first = row->parts->len > 0 ? row->parts->pdata[0] : NULL;
+  g_autofree char *name = first ? haven_filename_finished (first->path) : NULL;
 
-  return g_build_filename (
-      haven_config_get (recorder->config, HAVEN_KEY_STATE_DIRECTORY), "thumbnails", name, NULL);
+  return name ? haven_manifest_sibling (name, ".jpg") : NULL;
 }
 
 static void
@@ -572,12 +573,12 @@ on_first_picture (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (GTask) task = user_data;
   Job *job = g_task_get_task_data (task);
-  g_autofree char *path = haven_recorder_thumbnail (job->recorder, job->id);
-  g_autofree char *directory = g_path_get_dirname (path);
+  g_autoptr (HavenRecordingRow) row = haven_store_get_recording (job->recorder->store, job->id);
+  g_autofree char *path = row ? haven_recorder_thumbnail (row) : NULL;
   g_autoptr (GVariant) jpeg = NULL;
 
   jpeg = haven_session_snapshot_finish (HAVEN_DBUS_SESSION1 (source), result, NULL);
-  if (jpeg && g_mkdir_with_parents (directory, 0700) == 0)
+  if (jpeg && path)
     g_file_set_contents (path, g_variant_get_data (jpeg), (gssize)g_variant_get_size (jpeg), NULL);
   g_task_return_boolean (task, TRUE);
 }
@@ -636,6 +637,23 @@ on_recording_started (GObject *source, GAsyncResult *result, gpointer user_data)
   g_task_return_error (task, error);
 }
 
+/* A file of that name, or one that is written beside it. */
+static gboolean
+is_taken (const char *path)
+{
+  g_autofree char *unfinished = g_strconcat (path, HAVEN_UNFINISHED, NULL);
+
+  if (g_file_test (path, G_FILE_TEST_EXISTS) || g_file_test (unfinished, G_FILE_TEST_EXISTS))
+    return TRUE;
+  for (guint i = 0; haven_manifest_beside[i]; i++) {
+    g_autofree char *beside = haven_manifest_sibling (path, haven_manifest_beside[i]);
+
+    if (g_file_test (beside, G_FILE_TEST_EXISTS))
+      return TRUE;
+  }
+  return FALSE;
+}
+
 /* A name that no row and no file has. */
 static char * /* (transfer full) */
 choose_path (const char *directory, const HavenRecordingRow *row, const HavenFormat *format)
@@ -647,9 +665,8 @@ choose_path (const char *directory, const HavenRecordingRow *row, const HavenFor
     g_autofree char *numbered = n == 1 ? g_strdup_printf ("%s.%s", stem, format->extension)
                                        : g_strdup_printf ("%s_%u.%s", stem, n, format->extension);
     g_autofree char *path = g_build_filename (directory, numbered, NULL);
-    g_autofree char *unfinished = g_strconcat (path, HAVEN_UNFINISHED, NULL);
 
-    if (!g_file_test (path, G_FILE_TEST_EXISTS) && !g_file_test (unfinished, G_FILE_TEST_EXISTS))
+    if (!is_taken (path))
       return g_steal_pointer (&path);
   }
 }

@@ -35,7 +35,7 @@ void haven_recorder_set_listener (
     HavenRecorder *recorder, HavenRecordingChanged changed, gpointer user_data);
 
 const char *haven_recorder_find (HavenRecorder *recorder, const char *mint_id);
-char *haven_recorder_thumbnail (HavenRecorder *recorder, const char *id);
+char *haven_recorder_thumbnail (const HavenRecordingRow *row);
 gboolean haven_recorder_is_recovered (const HavenPartRow *part);
 guint haven_recorder_count (HavenRecorder *recorder);
 

@@ -14,13 +14,12 @@ delete_part (const HavenPartRow *part)
 {
   g_autofree char *name = haven_filename_finished (part->path);
   g_autofree char *unfinished = g_strconcat (name, HAVEN_UNFINISHED, NULL);
-  static const char *const beside[] = { ".json", ".jsonl", ".vtt" };
 
   /* In this order: recovery, which may be at it, gives it the second name. */
   if ((g_unlink (unfinished) < 0 && errno != ENOENT) || (g_unlink (name) < 0 && errno != ENOENT))
     return FALSE;
-  for (guint i = 0; i < G_N_ELEMENTS (beside); i++) {
-    g_autofree char *path = haven_manifest_sibling (name, beside[i]);
+  for (guint i = 0; haven_manifest_beside[i]; i++) {
+    g_autofree char *path = haven_manifest_sibling (name, haven_manifest_beside[i]);
 
     g_unlink (path);
   }
@@ -29,11 +28,8 @@ delete_part (const HavenPartRow *part)
 
 /* @row: of one that does not run */
 gboolean
-haven_removal_delete (
-    HavenStore *store, HavenRecorder *recorder, const HavenRecordingRow *row, GError **error)
+haven_removal_delete (HavenStore *store, const HavenRecordingRow *row, GError **error)
 {
-  g_autofree char *thumbnail = haven_recorder_thumbnail (recorder, row->id);
-
   for (guint i = 0; i < row->parts->len; i++) {
     const HavenPartRow *part = row->parts->pdata[i];
 
@@ -42,6 +38,5 @@ haven_removal_delete (
       return FALSE;
     }
   }
-  g_unlink (thumbnail);
   return haven_store_delete_recording (store, row->id, error);
 }

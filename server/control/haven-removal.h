@@ -6,11 +6,10 @@
  */
 #pragma once
 
-#include "haven-recorder.h"
+#include "haven-store.h"
 
 G_BEGIN_DECLS
 
-gboolean haven_removal_delete (
-    HavenStore *store, HavenRecorder *recorder, const HavenRecordingRow *row, GError **error);
+gboolean haven_removal_delete (HavenStore *store, const HavenRecordingRow *row, GError **error);
 
 G_END_DECLS

@@ -11,7 +11,6 @@ struct _HavenRetention
 {
   HavenConfig *config; /* outlives us, as the others do */
   HavenStore *store;
-  HavenRecorder *recorder;
   HavenRetentionDeleted deleted;
   gpointer user_data;
   guint timer;
@@ -28,14 +27,13 @@ on_interval (gpointer user_data)
 }
 
 HavenRetention *
-haven_retention_new (HavenConfig *config, HavenStore *store, HavenRecorder *recorder,
-    HavenRetentionDeleted deleted, gpointer user_data)
+haven_retention_new (
+    HavenConfig *config, HavenStore *store, HavenRetentionDeleted deleted, gpointer user_data)
 {
   HavenRetention *retention = g_new0 (HavenRetention, 1);
 
   retention->config = config;
   retention->store = store;
-  retention->recorder = recorder;
   retention->deleted = deleted;
   retention->user_data = user_data;
   retention->timer = g_timeout_add_seconds (INTERVAL, on_interval, retention);
@@ -88,7 +86,7 @@ on_work (gpointer user_data)
     retention->work = 0;
     return G_SOURCE_REMOVE;
   }
-  if (!haven_removal_delete (retention->store, retention->recorder, row, &error)) {
+  if (!haven_removal_delete (retention->store, row, &error)) {
     haven_log (G_LOG_LEVEL_WARNING, "recording-not-deleted", "recording", row->id, "reason",
         error->message, NULL);
     retention->n_passed++;

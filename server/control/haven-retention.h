@@ -10,7 +10,6 @@
 #pragma once
 
 #include "haven-config.h"
-#include "haven-recorder.h"
 #include "haven-store.h"
 
 G_BEGIN_DECLS
@@ -21,8 +20,8 @@ typedef struct _HavenRetention HavenRetention;
 typedef void (*HavenRetentionDeleted) (
     const HavenRecordingRow *row, const char *reason, gpointer user_data);
 
-HavenRetention *haven_retention_new (HavenConfig *config, HavenStore *store,
-    HavenRecorder *recorder, HavenRetentionDeleted deleted, gpointer user_data);
+HavenRetention *haven_retention_new (
+    HavenConfig *config, HavenStore *store, HavenRetentionDeleted deleted, gpointer user_data);
 void haven_retention_free (HavenRetention *retention);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HavenRetention, haven_retention_free)
 void haven_retention_wake (HavenRetention *retention);

@@ -566,12 +566,13 @@ def test_the_library_lists_serves_and_deletes(haven, session):
     assert head.status == 200 and head.body == b"" and int(head.headers["Content-Length"]) == size
     thumbnail = eventually(lambda: (t := haven.get(f"/api/recordings/{ids[0]}/thumbnail.jpg")).status == 200 and t)
     assert Image.open(io.BytesIO(thumbnail.body)).width == 320
+    assert Path(row["output_path"]).with_suffix(".jpg").read_bytes() == thumbnail.body
 
     for id in ids:
         path = Path(haven.get(f"/api/recordings/{id}").body["output_path"])
         deleted = haven.delete(f"/api/recordings/{id}")
         assert deleted.status == 200 and deleted.body == {"success": True, "recording_id": id}
-        assert not path.exists() and not path.with_suffix(".json").exists()
+        assert not path.exists() and not any(path.with_suffix(end).exists() for end in (".json", ".jpg"))
         for suffix in ("", "/file", "/thumbnail.jpg"):
             assert_failure(haven.get(f"/api/recordings/{id}{suffix}"), 404, "recording_not_found")
 

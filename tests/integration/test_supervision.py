@@ -77,7 +77,7 @@ class Evening:
             return all(part["complete"] for part in parts) and parts
 
         parts = eventually(finished, 30, "recovery of all parts")
-        on_disk = {str(p) for p in self.haven.recordings.iterdir() if p.suffix != ".json"}
+        on_disk = {str(p) for p in self.haven.recordings.iterdir() if p.suffix not in (".json", ".jpg")}
         assert on_disk == {p["path"] for p in parts}
         found = []
         for part in parts:

@@ -16,8 +16,6 @@
 typedef struct
 {
   ServerFixture base;
-  HavenSessionManager *manager;
-  HavenRecorder *recorder;
   HavenRetention *retention;
   GString *deleted; /* ids and reasons, in order */
 } Fixture;
@@ -35,20 +33,14 @@ set_up (Fixture *fixture, gconstpointer data)
 {
   server_fixture_set_up (&fixture->base);
   fixture->deleted = g_string_new (NULL);
-  fixture->manager = haven_session_manager_new (
-      fixture->base.config, fixture->base.store, fixture->base.directory, "/bin/false");
-  fixture->recorder
-      = haven_recorder_new (fixture->base.config, fixture->base.store, fixture->manager);
-  fixture->retention = haven_retention_new (
-      fixture->base.config, fixture->base.store, fixture->recorder, on_deleted, fixture);
+  fixture->retention
+      = haven_retention_new (fixture->base.config, fixture->base.store, on_deleted, fixture);
 }
 
 static void
 tear_down (Fixture *fixture, gconstpointer data)
 {
   haven_retention_free (fixture->retention);
-  haven_recorder_free (fixture->recorder);
-  g_object_unref (fixture->manager);
   g_string_free (fixture->deleted, TRUE);
   server_fixture_tear_down (&fixture->base);
 }
