@@ -107,12 +107,18 @@ add_encoding (HavenRecorder *recorder, const HavenQuality *quality, GError **err
 }
 
 /* A muxer takes no other caps once its header is written. Those of another size may stay away: the
- * stream says it itself. */
+ * stream says it itself. So may those that h264parse hands on before the first parameters: a header
+ * without them is of no use. */
 static GstPadProbeReturn
-on_later_caps (GstPad *pad, GstPadProbeInfo *info, gpointer user_data) /* streaming thread */
+on_h264_caps (GstPad *pad, GstPadProbeInfo *info, gpointer user_data) /* streaming thread */
 {
-  return GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info)) == GST_EVENT_CAPS
-                 && gst_pad_has_current_caps (pad)
+  GstCaps *caps;
+
+  if (GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info)) != GST_EVENT_CAPS)
+    return GST_PAD_PROBE_OK;
+  gst_event_parse_caps (GST_PAD_PROBE_INFO_EVENT (info), &caps);
+  return gst_pad_has_current_caps (pad)
+                 || !gst_structure_has_field (gst_caps_get_structure (caps, 0), "codec_data")
              ? GST_PAD_PROBE_DROP
              : GST_PAD_PROBE_OK;
 }
@@ -124,7 +130,7 @@ add_h264_framing (GstBin *bin, GstElement *parser)
   GstElement *filter = haven_branch_make_filter (
       bin, gst_caps_from_string ("video/x-h264, stream-format=avc3, alignment=au"));
 
-  haven_branch_add_probe (filter, "sink", GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, on_later_caps, NULL);
+  haven_branch_add_probe (filter, "sink", GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, on_h264_caps, NULL);
   gst_element_link (parser, filter);
   return filter;
 }
