@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <gst/base/gstaggregator.h>
+#include <gst/base/gstcollectpads.h>
+
 #include "haven-recorder-private.h"
 #include "haven-session-error.h"
 #include "live-decoder.h"
@@ -76,7 +79,8 @@ on_canvas_caps (GstPad *pad, GstPadProbeInfo *info, gpointer filter) /* streamin
   return GST_PAD_PROBE_REMOVE;
 }
 
-/* queue ! canvas ! encoder ! parser. Returns: its end */
+/* queue ! canvas ! encoder ! parser ! queue: while the sound is muted the muxer learns only now and
+ * then that it need not wait for it. Returns: its end */
 static GstElement *
 add_encoding (HavenRecorder *recorder, const HavenQuality *quality, GError **error)
 {
@@ -84,7 +88,7 @@ add_encoding (HavenRecorder *recorder, const HavenQuality *quality, GError **err
   GstElement *queue = recorder->queues[HAVEN_VIDEO] = haven_branch_make_queue (bin, 20, 0, 0);
   GstElement *scale = haven_branch_make (bin, "videoconvertscale"),
              *canvas = haven_branch_make (bin, "capsfilter");
-  GstElement *rate = haven_branch_make (bin, "capssetter"), *encoder, *last;
+  GstElement *rate = haven_branch_make (bin, "capssetter"), *encoder, *last, *encoded;
   const char *parser;
   g_autofree char *codec = g_strconcat ("video/x-", recorder->format->video_codec, NULL);
 
@@ -102,8 +106,11 @@ add_encoding (HavenRecorder *recorder, const HavenQuality *quality, GError **err
     last = haven_branch_make (bin, parser);
     gst_element_link (encoder, last);
   }
+  encoded = haven_branch_make_queue (bin, 0, 64, 10);
+  gst_util_set_object_arg (G_OBJECT (encoded), "leaky", "no"); /* what is dropped, others need */
+  gst_element_link (last, encoded);
   recorder->video_codec = g_intern_string (codec);
-  return last;
+  return encoded;
 }
 
 /* A muxer takes no other caps once its header is written. Those of another size may stay away: the
@@ -215,7 +222,7 @@ static GstElement *
 add_sound (HavenRecorder *recorder, GstCaps *caps, GError **error)
 {
   GstBin *bin = GST_BIN (recorder->bin);
-  /* The muxer waits for pictures while they are muted; the sound of that time waits here. */
+  /* Some muxers wait for pictures while they are muted; the sound of that time waits here. */
   GstElement *queue = recorder->queues[HAVEN_AUDIO] = haven_branch_make_queue (bin, 0, 32, 1800);
 
   return is_pcm (recorder->format) ? add_pcm (bin, queue, caps, error) : queue;
@@ -344,6 +351,47 @@ on_rate (GstPad *pad, GstPadProbeInfo *info, gpointer user_data) /* streaming th
   return GST_PAD_PROBE_DROP;
 }
 
+/* GstCollectPads waits for data of each pad that is locked in that, which muxers lock all but
+ * subtitles in. One that is not is waited for until its GAP events have passed the others' data:
+ * the sound of a muted picture goes to the file, and not to memory until the picture comes back.
+ * Before its first buffer a track has no place in the file's header yet. */
+static GstPadProbeReturn
+on_first_into_collect_pads (
+    GstPad *pad, GstPadProbeInfo *info, gpointer user_data) /* streaming thread */
+{
+  GstCollectData *data = gst_pad_get_element_private (pad);
+
+  GST_COLLECT_PADS_STREAM_LOCK (data->collect);
+  GST_COLLECT_PADS_STATE_UNSET (data, GST_COLLECT_PADS_STATE_LOCKED);
+  GST_COLLECT_PADS_STREAM_UNLOCK (data->collect);
+  return GST_PAD_PROBE_REMOVE;
+}
+
+/* An encoder keeps events for its next picture, and here none comes. It holds none back either. */
+static GstPadProbeReturn
+on_gap_before_encoder (
+    GstPad *pad, GstPadProbeInfo *info, gpointer encoder) /* streaming thread of the queue */
+{
+  GstEvent *event = GST_PAD_PROBE_INFO_EVENT (info);
+  g_autoptr (GstPad) src = NULL;
+
+  if (GST_EVENT_TYPE (event) != GST_EVENT_GAP)
+    return GST_PAD_PROBE_OK;
+  src = gst_element_get_static_pad (encoder, "src");
+  if (gst_pad_has_current_caps (src))
+    gst_pad_push_event (src, gst_event_ref (event));
+  return GST_PAD_PROBE_DROP;
+}
+
+static void
+wait_for_no_gap (HavenRecorder *recorder, HavenKind kind, GstPad *pad)
+{
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, on_first_into_collect_pads, NULL, NULL);
+  if (kind == HAVEN_VIDEO && recorder->encodes)
+    haven_branch_add_probe (recorder->encoder, "sink", GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM,
+        on_gap_before_encoder, recorder->encoder);
+}
+
 /* What goes into the muxer, counted. */
 static gboolean
 connect_muxer (HavenRecorder *recorder, HavenKind kind, GstElement *last, GstElement *muxer)
@@ -358,6 +406,8 @@ connect_muxer (HavenRecorder *recorder, HavenKind kind, GstElement *last, GstEle
     return FALSE;
   gst_pad_add_probe (
       pad, GST_PAD_PROBE_TYPE_BUFFER, haven_branch_on_count, &recorder->muxed[kind], NULL);
+  if (!only && !GST_IS_AGGREGATOR (muxer))
+    wait_for_no_gap (recorder, kind, pad);
   haven_branch_count_passage (queue);
   note_times (recorder, kind);
   if (strcmp (recorder->format->container, "ogg") == 0) {
