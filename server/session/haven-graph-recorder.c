@@ -77,6 +77,21 @@ on_look_at_ladder (gpointer user_data)
 
 /* -- its life */
 
+/* A server passes on one request a second, and the one before may have been for a viewer: who
+ * streams from a browser makes no key frame that nobody asked for. */
+static gboolean
+on_look_for_key_frame (gpointer user_data)
+{
+  HavenRecorder *recorder = user_data;
+
+  if (g_atomic_int_get (&recorder->muxed[HAVEN_VIDEO])) {
+    recorder->key_frame_timer = 0;
+    return G_SOURCE_REMOVE;
+  }
+  haven_graph_request_keyframe (recorder->graph);
+  return G_SOURCE_CONTINUE;
+}
+
 HavenRecorder *
 haven_graph_record (HavenGraph *self, const HavenFormat *format, const HavenQuality *quality,
     const char *path, HavenRecorder *before, const HavenRecorderHandlers *handlers,
@@ -132,8 +147,10 @@ haven_graph_record (HavenGraph *self, const HavenFormat *format, const HavenQual
   g_ptr_array_add (self->recorders, recorder);
   if (before)
     haven_recorder_seam_arm (recorder, before);
-  if (video)
+  if (video) {
     haven_graph_request_keyframe (self);
+    recorder->key_frame_timer = g_timeout_add_seconds (1, on_look_for_key_frame, recorder);
+  }
   GST_INFO ("recording %s to %s", format->name, path);
   return g_steal_pointer (&recorder);
 }
@@ -276,6 +293,7 @@ haven_recorder_stop (HavenRecorder *recorder)
   recorder->stopping = TRUE;
   haven_recorder_seam_stop (recorder);
   g_clear_handle_id (&recorder->ladder_timer, g_source_remove);
+  g_clear_handle_id (&recorder->key_frame_timer, g_source_remove);
   if (recorder->queues[HAVEN_VIDEO])
     recorder->stop_timer = g_timeout_add (SHED_TIMEOUT, on_stop_slow, recorder);
   else
@@ -391,6 +409,7 @@ recorder_end (HavenRecorder *recorder, const GError *error)
     recorder->error = g_error_copy (error);
   g_clear_handle_id (&recorder->stop_timer, g_source_remove);
   g_clear_handle_id (&recorder->ladder_timer, g_source_remove);
+  g_clear_handle_id (&recorder->key_frame_timer, g_source_remove);
   haven_recorder_seam_stop (recorder);
   recorder->lost_until
       = recorder->graph->gone_before_decoding + haven_graph_lost_before_decoding (recorder->graph);

@@ -26,7 +26,7 @@ struct _HavenRecorder
   gboolean uses_decoded;
   const char *video_codec; /* interned */
   gboolean foreign;        /* streaming thread of the tee: another codec has come */
-  guint stop_timer;
+  guint stop_timer, key_frame_timer;
   gboolean cut, stopping, ended;
   GError *error; /* (nullable) why it ended */
   HavenRecorderHandlers handlers;
