@@ -56,11 +56,13 @@ def error_table():
 # Their subject is media in real time; see docs/contributing.md, "A second run".
 MEDIA_MODULES = {
     "test_around", "test_haven_v1", "test_lifecycle", "test_livekitsrc", "test_network", "test_page", "test_pipelines", "test_rig",
-    "test_run", "test_scenarios_media", "test_scenarios_recovery", "test_session", "test_smoke", "test_supervision",
-    "test_watch_record",
+    "test_recording_scenarios", "test_run", "test_scenarios_media", "test_scenarios_recovery", "test_session",
+    "test_smoke", "test_supervision", "test_watch_record",
 }  # fmt: skip
 # Of these, what encodes or shows a page: a core is not enough for it.
-ALONE_MODULES = {"test_page", "test_pipelines", "test_session", "test_smoke", "test_watch_record"}
+ALONE_MODULES = {
+    "test_page", "test_pipelines", "test_recording_scenarios", "test_session", "test_smoke", "test_watch_record",
+}  # fmt: skip
 
 
 def pytest_configure(config):
@@ -152,9 +154,14 @@ def turn(tmp_path, started):
 
 
 @pytest.fixture
-def fault_proxy(livekit, started):
-    """A Proxy before the signalling port of livekit; media goes past it."""
-    return started(Proxy(livekit.port))
+def fault_proxy_of(started):
+    """fault_proxy_of(livekit) -> a Proxy before its signalling port; media goes past it."""
+    return lambda livekit: started(Proxy(livekit.port))
+
+
+@pytest.fixture
+def fault_proxy(livekit, fault_proxy_of):
+    return fault_proxy_of(livekit)
 
 
 @pytest.fixture
