@@ -263,64 +263,6 @@ end_row (HavenRecorder *recorder, const char *id, const char *problem, const cha
   tell (recorder, id);
 }
 
-/* In order: the session tells all about it. */
-static void
-end_recording (HavenRecorder *recorder, Running *running, GVariant *info)
-{
-  const char *problem = NULL;
-  gint64 end = 0;
-
-  g_variant_lookup (info, "end_time", "x", &end);
-  g_variant_lookup (info, "error", "&s", &problem);
-  keep_info (recorder, running->id, info);
-  end_row (recorder, running->id, problem && *problem ? problem : NULL, "A part of it was cut off.",
-      end ? end : g_get_real_time ());
-  g_hash_table_remove (recorder->running, running->mint_id);
-}
-
-static void
-keep_manifest_part (
-    HavenRecorder *recorder, const char *id, const char *directory, guint number, JsonObject *part)
-{
-  const char *file = json_object_get_string_member_with_default (part, "file", NULL);
-  g_autofree char *path = file ? g_build_filename (directory, file, NULL) : NULL;
-  g_autoptr (JsonNode) node = json_node_init_object (json_node_alloc (), part);
-  g_autofree char *text = json_to_string (node, FALSE);
-  const HavenPartRow row = { .number = number,
-    .path = path,
-    .duration = json_object_get_double_member_with_default (part, "duration_seconds", 0),
-    .size = (guint64)json_object_get_int_member_with_default (part, "size_bytes", 0),
-    .info = text,
-    .complete = TRUE };
-
-  if (path && !strchr (file, '/'))
-    haven_store_keep_part (recorder->store, id, &row, NULL);
-}
-
-/* Its parts from this one on are as the manifest says, if there is one. */
-static gboolean
-close_by_manifest (HavenRecorder *recorder, const char *id, const HavenPartRow *first)
-{
-  g_autoptr (JsonNode) node = haven_manifest_read (first->path);
-  JsonObject *manifest = node ? json_node_get_object (node) : NULL;
-  JsonNode *parts = manifest ? json_object_get_member (manifest, "parts") : NULL;
-  g_autofree char *directory = g_path_get_dirname (first->path);
-  JsonArray *list;
-
-  if (!parts || !JSON_NODE_HOLDS_ARRAY (parts)
-      || g_strcmp0 (json_object_get_string_member_with_default (manifest, "recording_id", NULL), id)
-             != 0)
-    return FALSE;
-  list = json_node_get_array (parts);
-  for (guint i = 0; i < json_array_get_length (list); i++) {
-    JsonNode *part = json_array_get_element (list, i);
-
-    if (JSON_NODE_HOLDS_OBJECT (part))
-      keep_manifest_part (recorder, id, directory, first->number + i, json_node_get_object (part));
-  }
-  return TRUE;
-}
-
 /* It was written to until its process died: from when it began to when its file last changed. */
 static double
 estimate_duration (const HavenPartRow *part, const GStatBuf *status)
@@ -404,6 +346,52 @@ close_part (HavenRecorder *recorder, const char *id, const HavenPartRow *part)
     haven_recoveries_add (recorder->recoveries, id, part->number, row.path);
 }
 
+static void
+keep_manifest_part (
+    HavenRecorder *recorder, const char *id, const char *directory, guint number, JsonObject *part)
+{
+  const char *file = json_object_get_string_member_with_default (part, "file", NULL);
+  g_autofree char *path = file ? g_build_filename (directory, file, NULL) : NULL;
+  g_autoptr (JsonNode) node = json_node_init_object (json_node_alloc (), part);
+  g_autofree char *text = json_to_string (node, FALSE);
+  const HavenPartRow row = { .number = number,
+    .path = path,
+    .duration = json_object_get_double_member_with_default (part, "duration_seconds", 0),
+    .size = (guint64)json_object_get_int_member_with_default (part, "size_bytes", 0),
+    .info = text,
+    .complete = json_object_get_boolean_member_with_default (part, "complete", TRUE) };
+
+  if (!path || strchr (file, '/'))
+    return;
+  haven_store_keep_part (recorder->store, id, &row, NULL);
+  if (!row.complete)
+    close_part (recorder, id, &row);
+}
+
+/* Its parts from this one on are as the manifest says, if there is one. */
+static gboolean
+close_by_manifest (HavenRecorder *recorder, const char *id, const HavenPartRow *first)
+{
+  g_autoptr (JsonNode) node = haven_manifest_read (first->path);
+  JsonObject *manifest = node ? json_node_get_object (node) : NULL;
+  JsonNode *parts = manifest ? json_object_get_member (manifest, "parts") : NULL;
+  g_autofree char *directory = g_path_get_dirname (first->path);
+  JsonArray *list;
+
+  if (!parts || !JSON_NODE_HOLDS_ARRAY (parts)
+      || g_strcmp0 (json_object_get_string_member_with_default (manifest, "recording_id", NULL), id)
+             != 0)
+    return FALSE;
+  list = json_node_get_array (parts);
+  for (guint i = 0; i < json_array_get_length (list); i++) {
+    JsonNode *part = json_array_get_element (list, i);
+
+    if (JSON_NODE_HOLDS_OBJECT (part))
+      keep_manifest_part (recorder, id, directory, first->number + i, json_node_get_object (part));
+  }
+  return TRUE;
+}
+
 /* @file: (nullable): what “haven-live recover” says of it */
 static void
 on_recovered (const char *id, guint number, const char *path, JsonObject *file, gpointer user_data)
@@ -433,6 +421,13 @@ on_recovered (const char *id, guint number, const char *path, JsonObject *file, 
   }
 }
 
+/* It may still be written, for all that is known here. */
+static gboolean
+is_open (const HavenPartRow *part)
+{
+  return !part->complete && !g_str_has_suffix (part->path, HAVEN_UNFINISHED);
+}
+
 /* Nobody writes to them any more. */
 static void
 close_parts (HavenRecorder *recorder, const HavenRecordingRow *row)
@@ -440,12 +435,39 @@ close_parts (HavenRecorder *recorder, const HavenRecordingRow *row)
   for (guint i = 0; i < row->parts->len; i++) {
     const HavenPartRow *part = row->parts->pdata[i];
 
-    if (part->complete || g_str_has_suffix (part->path, HAVEN_UNFINISHED))
-      continue; /* closed already */
+    if (!is_open (part))
+      continue;
     if (close_by_manifest (recorder, row->id, part))
       return;
     close_part (recorder, row->id, part);
   }
+}
+
+/* What the session itself could not finish. */
+static void
+close_unfinished_parts (HavenRecorder *recorder, const char *id)
+{
+  g_autoptr (HavenRecordingRow) row = haven_store_get_recording (recorder->store, id);
+
+  for (guint i = 0; row && i < row->parts->len; i++)
+    if (is_open (row->parts->pdata[i]))
+      close_part (recorder, id, row->parts->pdata[i]);
+}
+
+/* In order: the session tells all about it. */
+static void
+end_recording (HavenRecorder *recorder, Running *running, GVariant *info)
+{
+  const char *problem = NULL;
+  gint64 end = 0;
+
+  g_variant_lookup (info, "end_time", "x", &end);
+  g_variant_lookup (info, "error", "&s", &problem);
+  keep_info (recorder, running->id, info);
+  close_unfinished_parts (recorder, running->id);
+  end_row (recorder, running->id, problem && *problem ? problem : NULL, "A part of it was cut off.",
+      end ? end : g_get_real_time ());
+  g_hash_table_remove (recorder->running, running->mint_id);
 }
 
 /* Without a word of its session. */

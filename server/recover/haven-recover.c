@@ -121,8 +121,12 @@ haven_recover_path (const char *path, HavenRecovery *recovery, GError **error)
   }
   if (g_str_has_suffix (path, HAVEN_UNFINISHED)) {
     wanted = haven_filename_finished (path);
-    if (recovery->complete) /* by its writer, who had no time to sync it */
-      fsync (fd);
+    if (recovery->complete && fsync (fd) != 0) { /* its writer had no time to, or could not */
+      g_set_error (error, HAVEN_RECOVER_ERROR, HAVEN_RECOVER_ERROR_FILE,
+          "It is whole, but not on the disk: %s", g_strerror (errno));
+      close (fd);
+      return FALSE;
+    }
     recovery->path = haven_filename_give (path, wanted);
     if (!recovery->path)
       g_set_error (error, HAVEN_RECOVER_ERROR, HAVEN_RECOVER_ERROR_FILE,

@@ -49,6 +49,17 @@ find_part (JsonObject *manifest, const char *file)
   return part;
 }
 
+static void
+add_figures (JsonObject *part, const HavenRecovery *recovery)
+{
+  json_object_set_int_member (part, "size_bytes", (gint64)recovery->size);
+  json_object_set_double_member (part, "duration_seconds", recovery->duration);
+  json_object_set_int_member (part, "video_frames", (gint64)recovery->video_frames);
+  json_object_set_int_member (part, "audio_frames", (gint64)recovery->audio_frames);
+  json_object_set_boolean_member (part, "recovered", TRUE);
+  json_object_set_int_member (part, "cut_bytes", (gint64)recovery->cut);
+}
+
 gboolean
 recover_manifest_write (const HavenRecovery *recovery, GError **error)
 {
@@ -61,12 +72,11 @@ recover_manifest_write (const HavenRecovery *recovery, GError **error)
   if (!manifest)
     manifest = new_manifest (recovery->duration);
   part = find_part (json_node_get_object (manifest), file);
-  json_object_set_int_member (part, "size_bytes", (gint64)recovery->size);
-  json_object_set_double_member (part, "duration_seconds", recovery->duration);
-  json_object_set_int_member (part, "video_frames", (gint64)recovery->video_frames);
-  json_object_set_int_member (part, "audio_frames", (gint64)recovery->audio_frames);
-  json_object_set_boolean_member (part, "recovered", TRUE);
-  json_object_set_int_member (part, "cut_bytes", (gint64)recovery->cut);
+  if (recovery->complete && !json_object_has_member (part, "complete"))
+    return TRUE; /* nothing was wrong with it */
+  json_object_remove_member (part, "complete");
+  if (!recovery->complete)
+    add_figures (part, recovery);
   text = json_to_string (manifest, TRUE);
   return g_file_set_contents (path, text, -1, error);
 }

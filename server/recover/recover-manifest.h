@@ -1,5 +1,7 @@
 /* recover-manifest: NAME.json beside a recording that was finished by recovery says so.
  *
+ * What it says already stays, but that the file is not complete.
+ *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #pragma once

@@ -98,7 +98,7 @@ recover_one (Run *run, const char *path)
     return;
   }
   add_success (run, path, &recovery);
-  if (!recovery.complete && !recover_manifest_write (&recovery, &error) && !run->json)
+  if (!recover_manifest_write (&recovery, &error) && !run->json)
     g_printerr ("haven-live: The manifest cannot be written: %s\n", error->message);
 }
 

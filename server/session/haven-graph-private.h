@@ -150,8 +150,11 @@ void haven_viewer_free (gpointer viewer);
 
 /* -- haven-graph-recorder.c */
 
-/* Whether the object is in a recording's branch, which then ends. */
-gboolean haven_graph_fail_recorder (HavenGraph *self, GstObject *object, const GError *error);
+/* Whether the object is in a recording's branch, which then ends.
+ *
+ * @debug: (nullable) what GStreamer says besides */
+gboolean haven_graph_fail_recorder (
+    HavenGraph *self, GstObject *object, const GError *error, const char *debug);
 /* How many encode the picture: those that copy it do not. */
 guint haven_graph_count_encoding_recorders (HavenGraph *self);
 /* A track that files have not is there: others must begin. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <string.h>
 
 #include "haven-recorder-private.h"
@@ -192,13 +193,21 @@ haven_recorder_file_begins (HavenRecorder *recorder) /* streaming thread of the 
   haven_graph_post (recorder->graph, run_recorder_started, recorder->key, 0);
 }
 
+/* A muxer ends its file also where that could not be written: the error is on the bus by then. */
 static void
 run_recorder_done (HavenGraph *self, gpointer bin, guint number)
 {
   HavenRecorder *recorder = haven_graph_find_recorder (self, bin);
+  g_autoptr (GstBus) bus = gst_element_get_bus (self->pipeline);
 
-  if (recorder)
-    recorder_end (recorder, NULL);
+  if (!recorder)
+    return;
+  if (gst_bus_have_pending (bus)) {
+    haven_graph_post (self, run_recorder_done, bin, number);
+    return;
+  }
+  recorder->whole = TRUE;
+  recorder_end (recorder, NULL);
 }
 
 void
@@ -425,16 +434,33 @@ recorder_end (HavenRecorder *recorder, const GError *error)
   gst_object_unref (bin);
 }
 
+/* GStreamer 1.22 says why a file cannot be written at the end of what it says besides; its message
+ * may be no text at all. */
+static GError *
+describe_failure (const GError *error, const char *debug)
+{
+  const char *cause = debug ? strrchr (debug, ':') : NULL;
+  gboolean full = g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT);
+
+  if (error->domain != GST_RESOURCE_ERROR)
+    return g_error_new_literal (HAVEN_SESSION_ERROR, HAVEN_SESSION_ERROR_INTERNAL, error->message);
+  return g_error_new (HAVEN_SESSION_ERROR,
+      full ? HAVEN_SESSION_ERROR_DISK_FULL : HAVEN_SESSION_ERROR_FILE,
+      "The recording cannot be written: %s",
+      full    ? g_strerror (ENOSPC)
+      : cause ? cause + strspn (cause, ": ")
+              : g_strerror (EIO));
+}
+
 gboolean
-haven_graph_fail_recorder (HavenGraph *self, GstObject *object, const GError *error)
+haven_graph_fail_recorder (
+    HavenGraph *self, GstObject *object, const GError *error, const char *debug)
 {
   for (guint i = 0; i < self->recorders->len; i++) {
     HavenRecorder *recorder = g_ptr_array_index (self->recorders, i);
 
     if (haven_graph_is_in (object, recorder->bin)) {
-      gboolean full = g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT);
-      g_autoptr (GError) told = g_error_new_literal (HAVEN_SESSION_ERROR,
-          full ? HAVEN_SESSION_ERROR_DISK_FULL : HAVEN_SESSION_ERROR_INTERNAL, error->message);
+      g_autoptr (GError) told = describe_failure (error, debug);
 
       recorder_end (recorder, told);
       return TRUE;
@@ -450,6 +476,12 @@ haven_recorder_get_stats (HavenRecorder *recorder, HavenRecorderStats *stats)
     recorder_count (recorder, stats);
   else
     *stats = recorder->last;
+}
+
+gboolean
+haven_recorder_is_whole (HavenRecorder *recorder)
+{
+  return recorder->whole;
 }
 
 HavenRecorderReport *

@@ -233,7 +233,7 @@ handle_error (HavenGraph *self, GstMessage *message)
 
   gst_message_parse_error (message, &error, &debug);
   g_message ("%s: %s (%s)", GST_OBJECT_NAME (object), error->message, debug ? debug : "");
-  if (haven_graph_fail_recorder (self, object, error))
+  if (haven_graph_fail_recorder (self, object, error, debug))
     return;
   for (HavenKind kind = 0; kind < HAVEN_N_KINDS; kind++) {
     if (haven_graph_is_in (object, self->decoded[kind].bin)) {

@@ -119,7 +119,8 @@ typedef struct
   void (*started) (HavenRecorder *recorder, gpointer user_data);
   /* Once at most: what comes now needs another file. Begin one, and stop this when that has. */
   void (*outdated) (HavenRecorder *recorder, gpointer user_data);
-  /* Once: the file is closed and whole, or error says why it is not more so. */
+  /* Once: the file is closed, and whole as far as haven_recorder_is_whole() says; error is why it
+   * ended by itself. */
   void (*ended) (HavenRecorder *recorder, const GError *error, gpointer user_data);
 } HavenRecorderHandlers;
 
@@ -134,6 +135,8 @@ HavenRecorder *haven_graph_record (HavenGraph *graph, const HavenFormat *format,
     const HavenRecorderHandlers *handlers, gpointer user_data, GError **error);
 void haven_recorder_stop (HavenRecorder *recorder);
 void haven_recorder_get_stats (HavenRecorder *recorder, HavenRecorderStats *stats);
+/* Once it has ended: whether all went into the file, and its end too. */
+gboolean haven_recorder_is_whole (HavenRecorder *recorder);
 /* Once it has ended. Returns: (transfer full) (nullable) */
 HavenRecorderReport *haven_recorder_steal_report (HavenRecorder *recorder);
 void haven_recorder_free (HavenRecorder *recorder);

@@ -28,7 +28,8 @@ struct _HavenRecorder
   gboolean foreign;        /* streaming thread of the tee: another codec has come */
   guint stop_timer, key_frame_timer;
   gboolean cut, stopping, ended;
-  GError *error; /* (nullable) why it ended */
+  gboolean whole; /* the muxer has written all, and the end */
+  GError *error;  /* (nullable) why it ended */
   HavenRecorderHandlers handlers;
   gpointer user_data;
 

@@ -134,11 +134,14 @@ offset_of (HavenRecording *self, const HavenPart *part)
 static void
 add_part (HavenRecording *self, JsonBuilder *builder, const HavenPart *part)
 {
-  g_autofree char *name = g_path_get_basename (part->path);
+  /* One that is not whole will be called so when it is recovered. */
+  g_autofree char *name = g_path_get_basename (part->whole ? part->path : part->wanted);
 
   json_builder_begin_object (builder);
   add_string (builder, "file", name);
   add_string (builder, "sha256", NULL); /* haven-checksum fills it in */
+  if (!part->whole)
+    add_boolean (builder, "complete", FALSE);
   add_string (builder, "video_codec", haven_recording_codec_word (part->frames.video_codec));
   add_string (builder, "audio_codec", part->frames.audio_codec);
   add_boolean (builder, "encoded", part->frames.encodes);
@@ -193,11 +196,20 @@ make_manifest (HavenRecording *self)
   return json_generator_to_data (generator, NULL);
 }
 
+/* Beside the first, by the name that it has or will have. */
+static char *
+manifest_path (HavenRecording *self)
+{
+  const HavenPart *first = haven_recording_first_written (self);
+
+  return haven_manifest_path (first->whole ? first->path : first->wanted);
+}
+
 char *
 haven_recording_write_manifest (HavenRecording *self)
 {
   g_autofree char *text = make_manifest (self);
-  g_autofree char *path = haven_manifest_path (haven_recording_first_written (self)->path);
+  g_autofree char *path = manifest_path (self);
   g_autoptr (GError) error = NULL;
 
   if (g_file_set_contents (path, text, -1, &error))

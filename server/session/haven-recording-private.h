@@ -14,11 +14,12 @@ typedef struct
 {
   char *wanted;            /* the name it should have */
   char *path;              /* where it is: wanted.part, then the name it got */
-  int fd;                  /* of path, for syncing; -1 once named */
+  int fd;                  /* of path, for syncing; -1 once it is not written any more */
   HavenRecorder *recorder; /* (owned) (nullable) while it is written */
   gboolean superfluous;    /* what it holds is in the parts around it */
   gboolean followed;       /* the next goes on from it, and ends it */
-  gboolean named;          /* it is at its end, in every way */
+  gboolean done;           /* it is at its end, in every way */
+  gboolean whole;          /* finished, on the disk, and named; else it is left to recovery */
   gint64 start_time;       /* µs since 1970 */
   gint64 began, ended;     /* monotonic; 0: not yet */
   HavenRecorderStats frames;
@@ -52,6 +53,7 @@ struct _HavenRecording
   gint64 began, stopped_at;                /* monotonic */
   guint start_timer, sync_timer;
   gboolean syncing;
+  gboolean unsynced; /* what was written is perhaps not on the disk, and never will be */
 };
 
 /* Writes the manifest beside the first file. There is one.

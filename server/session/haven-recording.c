@@ -136,6 +136,13 @@ has_room (HavenRecording *self, const char *path, GError **error)
   return TRUE;
 }
 
+static GError * /* (transfer full) */
+new_sync_error (void)
+{
+  return g_error_new (HAVEN_SESSION_ERROR, HAVEN_SESSION_ERROR_FILE,
+      "The recording cannot be written: %s", g_strerror (errno));
+}
+
 static void
 sync_thread (
     GTask *task, gpointer source, gpointer data, GCancellable *cancellable) /* a thread of GIO's */
@@ -143,8 +150,7 @@ sync_thread (
   int fd = GPOINTER_TO_INT (data);
 
   if (fsync (fd) != 0 && errno != EINVAL)
-    g_task_return_new_error (task, HAVEN_SESSION_ERROR, HAVEN_SESSION_ERROR_INTERNAL,
-        "The recording cannot be written: %s", g_strerror (errno));
+    g_task_return_error (task, new_sync_error ());
   else
     g_task_return_boolean (task, TRUE);
   close (fd);
@@ -168,8 +174,10 @@ on_synced (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (GError) error = NULL;
 
   self->syncing = FALSE;
-  if (!g_task_propagate_boolean (G_TASK (result), &error))
-    fail (self, error);
+  if (g_task_propagate_boolean (G_TASK (result), &error))
+    return;
+  self->unsynced = TRUE; /* the next attempt succeeds, though the data is lost */
+  fail (self, error);
 }
 
 static void
@@ -260,6 +268,7 @@ typedef struct
   int fd;
   char *from, *to;
   gboolean discard;
+  gboolean whole;
   guint64 size;
 } Naming;
 
@@ -278,12 +287,14 @@ name_thread (
     GTask *task, gpointer source, gpointer data, GCancellable *cancellable) /* a thread of GIO's */
 {
   Naming *naming = data;
-  GError *error = NULL;
+  g_autoptr (GError) error = NULL;
   struct stat file;
-  char *name;
+  char *name = NULL;
 
-  if (fsync (naming->fd) != 0)
-    g_warning ("“%s” cannot be synced: %s", naming->from, g_strerror (errno));
+  if (fsync (naming->fd) != 0) {
+    error = new_sync_error ();
+    naming->whole = FALSE;
+  }
   if (fstat (naming->fd, &file) == 0)
     naming->size = file.st_size;
   if (naming->discard)
@@ -291,17 +302,20 @@ name_thread (
   if (naming->size == 0) { /* nothing came for this part */
     unlink (naming->from);
     close (naming->fd);
+    naming->whole = TRUE;
     g_task_return_pointer (task, NULL, NULL);
     return;
   }
-  name = haven_recording_rename (naming->from, naming->to, &error);
+  if (naming->whole)
+    name = haven_recording_rename (naming->from, naming->to, &error);
   close (naming->fd); /* with its lock */
+  naming->whole = name != NULL;
   if (name)
     haven_filename_sync (name);
-  if (name)
-    g_task_return_pointer (task, name, g_free);
+  if (error)
+    g_task_return_error (task, g_steal_pointer (&error));
   else
-    g_task_return_error (task, error);
+    g_task_return_pointer (task, name, g_free);
 }
 
 double
@@ -326,7 +340,7 @@ end_when_all_is_done (HavenRecording *self)
   g_autofree char *manifest = NULL;
 
   for (guint i = 0; i < self->parts->len; i++)
-    if (!((const HavenPart *)g_ptr_array_index (self->parts, i))->named)
+    if (!((const HavenPart *)g_ptr_array_index (self->parts, i))->done)
       return;
   if (self->ended || !self->stopping)
     return;
@@ -353,7 +367,8 @@ on_named (GObject *source, GAsyncResult *result, gpointer user_data)
   char *name = g_task_propagate_pointer (G_TASK (result), &error);
 
   naming->part->size = naming->size;
-  naming->part->named = TRUE;
+  naming->part->done = TRUE;
+  naming->part->whole = naming->whole;
   if (name) {
     g_free (naming->part->path);
     naming->part->path = name;
@@ -364,13 +379,13 @@ on_named (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 static void
-name_part (HavenRecording *self, HavenPart *part)
+name_part (HavenRecording *self, HavenPart *part, gboolean whole)
 {
   g_autoptr (GTask) task = g_task_new (self, NULL, on_named, NULL);
   Naming *naming = g_new0 (Naming, 1);
 
   *naming = (Naming){ part, part->fd, g_strdup (part->path), g_strdup (part->wanted),
-    part->superfluous, 0 };
+    part->superfluous, whole && !self->unsynced, 0 };
   part->fd = -1;
   g_task_set_task_data (task, naming, naming_free);
   g_task_run_in_thread (task, name_thread);
@@ -446,12 +461,12 @@ on_recorder_ended (HavenRecorder *recorder, const GError *error, gpointer user_d
   part->ended = g_get_monotonic_time ();
   haven_recorder_get_stats (recorder, &part->frames);
   part->report = haven_recorder_steal_report (recorder);
-  g_clear_pointer (&part->recorder, haven_recorder_free);
-  name_part (self, part);
   /* One that is stopped before anything came for it has lost nothing. */
   if (error && !self->error && !part->superfluous
       && (!self->stopping || part->began || self->parts->len == 1))
     self->error = g_error_copy (error);
+  name_part (self, part, haven_recorder_is_whole (recorder));
+  g_clear_pointer (&part->recorder, haven_recorder_free); /* error is gone with it */
   if (part == last_part (self))
     haven_recording_stop (self); /* it ended by itself */
 }
@@ -611,7 +626,7 @@ part_info (HavenRecording *self, guint i)
   g_variant_dict_insert (&info, "number", "u", self->first_part + i);
   g_variant_dict_insert (&info, "output_path", "s", part->wanted);
   g_variant_dict_insert (&info, "path", "s", part->path);
-  g_variant_dict_insert (&info, "complete", "b", part->named);
+  g_variant_dict_insert (&info, "complete", "b", part->whole);
   g_variant_dict_insert (&info, "start_time", "x", part->start_time);
   g_variant_dict_insert (
       &info, "duration_seconds", "d", haven_recording_part_duration (self, part));

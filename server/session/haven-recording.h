@@ -1,8 +1,8 @@
 /* haven-recording: one recording: its files, from NAME.part to NAME with a manifest beside it.
  *
  * A file is synced to disk every second. When it is complete it gets its name, which no other file
- * has had; what a crash leaves is called .part and plays. Another codec in the room begins another
- * file, NAME-2, of the same recording.
+ * has had; what a crash or a disk that fails leaves is called .part and plays. Another codec in the
+ * room begins another file, NAME-2, of the same recording.
  *
  * Lives on the main context it was made in; disk work is done in threads of GIO's.
  *

@@ -55,9 +55,9 @@ def error_table():
 
 # Their subject is media in real time; see docs/contributing.md, "A second run".
 MEDIA_MODULES = {
-    "test_around", "test_haven_v1", "test_lifecycle", "test_livekitsrc", "test_network", "test_page", "test_pipelines", "test_rig",
-    "test_recording_scenarios", "test_run", "test_scenarios_media", "test_scenarios_recovery", "test_session",
-    "test_smoke", "test_supervision", "test_watch_record",
+    "test_around", "test_faults", "test_haven_v1", "test_lifecycle", "test_livekitsrc", "test_network", "test_page",
+    "test_pipelines", "test_recording_scenarios", "test_rig", "test_run", "test_scenarios_media",
+    "test_scenarios_recovery", "test_session", "test_smoke", "test_soak", "test_supervision", "test_watch_record",
 }  # fmt: skip
 # Of these, what encodes or shows a page: a core is not enough for it.
 ALONE_MODULES = {

@@ -1,0 +1,114 @@
+/* A disk that fails. Loaded before a program (LD_PRELOAD), it lets calls fail that write below a
+ * directory, as long as the file that HAVEN_DISK_FAULTS names says so: a line
+ *
+ *     write|sync ERRNO DIRECTORY
+ *
+ * as of "write 5 /srv/recordings" (EIO). Without that file nothing fails.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+typedef struct
+{
+  char call[16];
+  int number;
+  char directory[PATH_MAX];
+} Fault;
+
+static int
+read_fault (Fault *fault)
+{
+  const char *name = getenv ("HAVEN_DISK_FAULTS");
+  FILE *file = name ? fopen (name, "re") : NULL;
+  int n = file ? fscanf (file, "%15s %d %4095s", fault->call, &fault->number, fault->directory) : 0;
+
+  if (file)
+    fclose (file);
+  return n == 3;
+}
+
+static int
+is_below (int fd, const char *directory)
+{
+  char link[32], path[PATH_MAX];
+  size_t size = strlen (directory);
+  ssize_t n;
+
+  snprintf (link, sizeof link, "/proc/self/fd/%d", fd);
+  n = readlink (link, path, sizeof path - 1);
+  if (n < (ssize_t)size)
+    return 0;
+  path[n] = '\0';
+  return strncmp (path, directory, size) == 0 && (path[size] == '/' || path[size] == '\0');
+}
+
+/* Sets errno where it does. */
+static int
+fails (const char *call, int fd)
+{
+  int before = errno;
+  Fault fault;
+
+  if (read_fault (&fault) && strcmp (fault.call, call) == 0 && is_below (fd, fault.directory)) {
+    errno = fault.number;
+    return 1;
+  }
+  errno = before;
+  return 0;
+}
+
+/* The function that this one stands before. */
+#define REAL(name)                \
+  static __typeof__ (&name) real; \
+  if (!real)                      \
+  *(void **)&real = dlsym (RTLD_NEXT, #name)
+
+ssize_t
+write (int fd, const void *data, size_t size)
+{
+  REAL (write);
+  return fails ("write", fd) ? -1 : real (fd, data, size);
+}
+
+ssize_t
+writev (int fd, const struct iovec *parts, int n)
+{
+  REAL (writev);
+  return fails ("write", fd) ? -1 : real (fd, parts, n);
+}
+
+ssize_t
+pwrite (int fd, const void *data, size_t size, off_t at)
+{
+  REAL (pwrite);
+  return fails ("write", fd) ? -1 : real (fd, data, size, at);
+}
+
+ssize_t
+pwrite64 (int fd, const void *data, size_t size, off64_t at)
+{
+  REAL (pwrite64);
+  return fails ("write", fd) ? -1 : real (fd, data, size, at);
+}
+
+int
+fsync (int fd)
+{
+  REAL (fsync);
+  return fails ("sync", fd) ? -1 : real (fd);
+}
+
+int
+fdatasync (int fd)
+{
+  REAL (fdatasync);
+  return fails ("sync", fd) ? -1 : real (fd);
+}

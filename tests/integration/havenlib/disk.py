@@ -1,0 +1,24 @@
+"""A disk that fails when it is told to; tests/common/disk-faults.c does it."""
+
+import errno
+
+from . import BUILD
+
+LIBRARY = BUILD / "tests" / "common" / "libdisk-faults.so"
+
+
+class Disk:
+    """Everything below a directory, for processes that have env in their environment."""
+
+    def __init__(self, directory, control):
+        self.directory, self._control = directory, control
+        self.env = {"LD_PRELOAD": str(LIBRARY), "HAVEN_DISK_FAULTS": str(control)}
+
+    def fail(self, call, number=errno.EIO):
+        """call: "write" or "sync", all of which fail from now on with that errno."""
+        new = self._control.with_suffix(".new")
+        new.write_text(f"{call} {number} {self.directory}\n")
+        new.rename(self._control)
+
+    def mend(self):
+        self._control.unlink()

@@ -1,0 +1,130 @@
+"""What goes wrong beneath a recording: its disk fails, its process stands still."""
+
+import errno
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from havenlib import analyse
+from havenlib.disk import Disk
+from havenlib.events import Events
+from havenlib.haven import assert_failure
+from havenlib.process import eventually
+from havenlib.watcher import Watcher
+
+
+def record(haven, room, **order):
+    reply = haven.post("/api/recording/start", {"mint_id": room, **order})
+    assert reply.status == 200, reply
+    return reply.body["recording_id"]
+
+
+def row(haven, recording):
+    return haven.get(f"/api/recordings/{recording}").body
+
+
+def wait_recorded(haven, room, seconds):
+    eventually(lambda: status(haven, room)["stats"]["video_frames"] >= seconds * 30, 60, f"{seconds} s of a recording")
+
+
+def status(haven, room):
+    return haven.get(f"/api/recording/status/{room}").body
+
+
+DISKS = [
+    ("av1", "write", errno.EIO, "Input/output error"), ("source", "write", errno.EIO, "Input/output error"),
+    ("source", "sync", errno.EIO, "Input/output error"), ("av1", "write", errno.ENOSPC, "No space left"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form, call, number, said", DISKS, ids=[f"{f}-{c}-{errno.errorcode[n]}" for f, c, n, _ in DISKS])
+def test_a_disk_that_fails_costs_the_recording_two_seconds_at_most(
+    shared_livekit, room, publisher, haven_factory, tmp_path, started, form, call, number, said
+):
+    disk = Disk(tmp_path / "recordings", tmp_path / "fault")
+    haven = haven_factory(shared_livekit, env=disk.env)
+    streamer = publisher(server=shared_livekit, room=room, video="vp8-360")
+    events = started(Events(haven))
+    recording = record(haven, room, output_format=form, video_quality="low" if form == "av1" else None)
+    wait_recorded(haven, room, 4)
+    before = haven.session_pids()
+
+    disk.fail(call, number)
+    failed_at = time.monotonic_ns()
+    told = events.wait_for("recording", lambda data: data["state"] != "recording")
+    ended_at = time.monotonic_ns()
+    print(f"\n{form}, {call}: {told['error']}")
+    assert told["state"] == "interrupted" and said in told["error"] and told["end_time"]
+    (part,) = told["parts"]
+    assert not part["complete"] and part["path"].endswith(".mkv.part"), "its end is not written"
+    assert_failure(haven.post("/api/recording/stop", {"mint_id": room}), 404, "not_recording")
+    assert haven.session_pids() == before and haven.get(f"/api/live-sessions/{room}").body["state"] == "active"
+    disk.mend()
+    second = record(haven, room, output_format="source")
+    wait_recorded(haven, room, 2)
+    assert haven.post("/api/recording/stop", {"mint_id": room}).body["final_path"].endswith(".mkv")
+    assert row(haven, second)["state"] == "completed"
+
+    (part,) = eventually(lambda: (p := row(haven, recording)["parts"])[0]["complete"] and p, 30, "its recovery")
+    assert part["recovered"] == (call == "write") and part["path"].endswith(".mkv")
+    ended = row(haven, recording)
+    assert ended["state"] == "interrupted" and said in ended["error"]
+    manifest = json.loads(Path(part["path"]).with_suffix(".json").read_text())
+    assert "complete" not in manifest["parts"][0]
+    found = analyse.recording(part["path"])
+    assert abs(found.probe["duration"] - part["duration_seconds"]) < 0.1
+    assert found.sequence.share > (0.999 if form == "source" else 0.98) and not found.sequence.out_of_order
+    assert all(abs(ms) < 40 for _, ms in found.offsets)
+    last = [s.monotonic_ns for s in streamer.sent() if s.counter == found.frames[-1].counter and s.monotonic_ns < ended_at]
+    lost = (failed_at - last[-1]) / 1e9
+    print(f"the last picture in it was sent {lost:.2f} s before the disk failed; {found.sequence}")
+    assert lost < 2
+
+
+STILL = 10  # seconds
+SETTLING = 4  # seconds in which picture and sound find each other; docs/livekitsrc.md, "Lip-sync"
+
+
+@pytest.mark.parametrize("form", ["av1", "source"])
+def test_a_recording_goes_on_after_its_process_stood_still(
+    shared_livekit, room, publisher, haven_factory, started, form
+):
+    """As on a machine that is suspended, or so busy that it runs nothing else."""
+    haven = haven_factory(shared_livekit)
+    publisher(server=shared_livekit, room=room, video="vp8-360")
+    recording = record(haven, room, output_format=form, video_quality="low" if form == "av1" else None)
+    viewer = started(Watcher("viewer", haven.ws(f"/api/live-sessions/stream/{room}")))
+    viewer.wait_pictures(30)
+    wait_recorded(haven, room, 4)
+    (pid,) = haven.session_pids()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(STILL)  # less than the two answers that the server waits for
+        assert haven.get("/health").status == 200 and row(haven, recording)["state"] == "recording"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    went_on = time.monotonic_ns()
+    viewer.wait_pictures(60, after=went_on)
+    wait_recorded(haven, room, 4 + SETTLING + 4)
+    assert haven.session_pids() == [pid] and not viewer.closes, "nobody was thrown out for that"
+    assert haven.post("/api/recording/stop", {"mint_id": room}).status == 200
+
+    told = row(haven, recording)
+    (part,) = told["parts"]
+    assert told["state"] == "completed" and not told["error"] and not part["recovered"]
+    found = analyse.recording(part["path"])
+    times = [f.pts for f in found.frames]
+    gap, begin = max((b - a, a) for a, b in zip(times, times[1:]))
+    (manifest,) = json.loads(Path(part["path"]).with_suffix(".json").read_text())["parts"]
+    before = [o for o in found.offsets if o[0] < begin]
+    after = [o for o in found.offsets if o[0] > begin + gap + SETTLING]
+    print(f"\n{form}: the gap {gap:.2f} s at {begin:.2f}; offsets {found.offsets}; manifest {manifest['gaps']}")
+    assert STILL - 2 < gap < STILL + 2 and sum(b - a > 1 for a, b in zip(times, times[1:])) == 1
+    assert [g["kind"] for g in manifest["gaps"]] == ["video", "audio"]
+    assert all(abs(g["start_seconds"] - begin) < 1 and abs(g["duration_seconds"] - gap) < 1 for g in manifest["gaps"])
+    assert len(before) >= 2 and len(after) >= 2 and all(abs(ms) < 40 for _, ms in before + after)
+    drift = [(at - before[0][0]) - round(at - before[0][0]) for at, _ in after]  # flashes are a second apart
+    assert all(abs(seconds) < 0.1 for seconds in drift), "what follows is where it was sent"
