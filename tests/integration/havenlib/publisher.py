@@ -28,6 +28,7 @@ class Publisher(Process):
         simulcast=False,
         encrypted=False,
         dtx=False,
+        ppm=0,
         webrtc=False,
         clips=CACHE / "clips",
         verbose=False,
@@ -50,7 +51,7 @@ class Publisher(Process):
         ):
             args += [name] if value else []
         if not webrtc:
-            args += ["--clips", clips]
+            args += ["--clips", clips, "--ppm", str(ppm)]
         super().__init__(args, stdin=True)
         if wait:
             self.wait_event("publishing", timeout)

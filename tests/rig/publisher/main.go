@@ -59,6 +59,7 @@ func main() {
 	audio := flag.String("audio", "", "clip")
 	encrypted := flag.Bool("encrypted", false, "announce the tracks as end-to-end encrypted")
 	dtx := flag.Bool("dtx", false, "send nothing while the audio is silent")
+	flag.Float64Var(&s.ppm, "ppm", 0, "by how many millionths our clock is faster than this machine's")
 	control := flag.String("control", "", "- for stdin, or the path of a Unix socket to make")
 	logPath := flag.String("log", "", "file for a line 'counter monotonic_ns pts_ns' a picture sent")
 	verbose := flag.Bool("verbose", false, "log what the SDK does")

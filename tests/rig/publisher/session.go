@@ -19,6 +19,7 @@ type session struct {
 	info  lksdk.ConnectInfo
 	dir   string // of clips
 	log   *os.File
+	ppm   float64 // by which our clock is faster than the machine's
 	event func(name string, fields map[string]any)
 
 	lock   sync.Mutex
@@ -115,7 +116,7 @@ func (s *session) publishLocked(names ...string) error {
 		time.Sleep(5 * time.Millisecond)
 	}
 	if s.clock == nil {
-		s.clock = newClock()
+		s.clock = newClock(s.ppm)
 	}
 	for _, t := range fresh {
 		go t.play(s.clock, connected)

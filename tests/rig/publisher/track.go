@@ -21,12 +21,24 @@ import (
 // come later join in at the position that the clock says.
 type clock struct {
 	start     time.Time
-	monotonic int64 // the same instant on CLOCK_MONOTONIC, in ns
+	monotonic int64   // the same instant on CLOCK_MONOTONIC, in ns
+	rate      float64 // seconds of it that pass in one of the machine's
 }
 
-func newClock() *clock {
+// ppm: by how many millionths it is faster than the machine's.
+func newClock(ppm float64) *clock {
 	const soon = 50 * time.Millisecond
-	return &clock{time.Now().Add(soon), monotonicNow() + int64(soon)}
+	return &clock{time.Now().Add(soon), monotonicNow() + int64(soon), 1 + ppm/1e6}
+}
+
+// elapsed since its start, by itself.
+func (c *clock) elapsed() time.Duration {
+	return time.Duration(float64(time.Since(c.start)) * c.rate)
+}
+
+// when it shows so much, by the machine's.
+func (c *clock) when(at time.Duration) time.Time {
+	return c.start.Add(time.Duration(float64(at) / c.rate))
 }
 
 func monotonicNow() int64 {
@@ -150,14 +162,14 @@ func (t *track) play(clock *clock, connected func() bool) {
 	pace := t.clips[0]
 	t.lock.Unlock()
 	n := int64(0)
-	if late := time.Since(clock.start); late > 0 {
+	if late := clock.elapsed(); late > 0 {
 		n = int64(late/pace.duration) + 1
 	}
 	t.needKey.Store(true)
 	timer := time.NewTimer(0)
 	<-timer.C
 	for ; ; n++ {
-		due := clock.start.Add(pace.at(n))
+		due := clock.when(pace.at(n))
 		timer.Reset(time.Until(due))
 		select {
 		case <-t.stop:
@@ -232,11 +244,11 @@ func (t *track) unmute(clock *clock) {
 	t.lock.Lock()
 	c := t.clips[0]
 	t.lock.Unlock()
-	n := int64((time.Since(clock.start)+lead)/c.duration) + 1
+	n := int64((clock.elapsed()+lead)/c.duration) + 1
 	for !c.sample(n).key {
 		n++
 	}
-	time.Sleep(time.Until(clock.start.Add(c.at(n) - lead)))
+	time.Sleep(time.Until(clock.when(c.at(n) - lead)))
 	t.pub.Load().SetMuted(false)
 }
 
