@@ -41,12 +41,17 @@ def counter_of_gray(data, width, height, stride=None):
 Frame = namedtuple("Frame", "pts counter flash")  # seconds; counter or None; whether the flash is on
 
 
-def read_video(path):
+def within(span):
+    """What ffmpeg has to be told before its input to read (start, length) of it, in seconds; None: all."""
+    return ["-ss", str(span[0]), "-t", str(span[1])] if span else []
+
+
+def read_video(path, span=None):
     """The pictures of a media file, in the order in which they are shown."""
     width, height = 320, 180
     process = subprocess.Popen(
-        ["ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "info", "-nostats", "-copyts", "-i", str(path),
-         "-map", "0:v:0", "-vf", f"showinfo=checksum=0,scale={width}:{height}:flags=area,format=gray",
+        ["ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "info", "-nostats", "-copyts", *within(span),
+         "-i", str(path), "-map", "0:v:0", "-vf", f"showinfo=checksum=0,scale={width}:{height}:flags=area,format=gray",
          "-fps_mode", "passthrough", "-enc_time_base", "-1", "-f", "rawvideo", "-"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -150,11 +155,11 @@ def pcm_s16(data):
     return np.frombuffer(data[: len(data) // 2 * 2], "<i2")
 
 
-def read_audio(path):
+def read_audio(path, span=None):
     """Sound of a media file as [(pts in seconds, s16 mono samples at 48 kHz)], a block a decoded frame."""
     process = subprocess.Popen(
-        ["ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "info", "-nostats", "-copyts", "-i", str(path),
-         "-map", "0:a:0", "-af", "aresample=48000,aformat=sample_fmts=s16:channel_layouts=mono,ashowinfo",
+        ["ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "info", "-nostats", "-copyts", *within(span),
+         "-i", str(path), "-map", "0:a:0", "-af", "aresample=48000,aformat=sample_fmts=s16:channel_layouts=mono,ashowinfo",
          "-f", "s16le", "-"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -262,9 +267,9 @@ class Recording:
     offsets: list  # (time, ms)
 
 
-def recording(path, modulo=pattern.CLIP_FRAMES):
-    frames = read_video(path)
-    start, samples = lay_out(read_audio(path))
+def recording(path, modulo=pattern.CLIP_FRAMES, span=None):
+    frames = read_video(path, span)
+    start, samples = lay_out(read_audio(path, span))
     return Recording(
         probe(path),
         frames,
