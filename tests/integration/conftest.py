@@ -61,7 +61,8 @@ MEDIA_MODULES = {
 }  # fmt: skip
 # Of these, what encodes or shows a page: a core is not enough for it.
 ALONE_MODULES = {
-    "test_page", "test_pipelines", "test_recording_scenarios", "test_session", "test_smoke", "test_watch_record",
+    "test_faults", "test_page", "test_pipelines", "test_recording_scenarios", "test_session", "test_smoke", "test_soak",
+    "test_watch_record",
 }  # fmt: skip
 
 
