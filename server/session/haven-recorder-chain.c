@@ -392,6 +392,15 @@ wait_for_no_gap (HavenRecorder *recorder, HavenKind kind, GstPad *pad)
         on_gap_before_encoder, recorder->encoder);
 }
 
+/* wavenc would write tags behind the sound. The header is set by the file's size while it grows, as
+ * if all behind it were sound. */
+static GstPadProbeReturn
+on_wav_event (GstPad *pad, GstPadProbeInfo *info, gpointer user_data) /* streaming thread */
+{
+  return GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info)) == GST_EVENT_TAG ? GST_PAD_PROBE_DROP
+                                                                           : GST_PAD_PROBE_OK;
+}
+
 /* What goes into the muxer, counted. */
 static gboolean
 connect_muxer (HavenRecorder *recorder, HavenKind kind, GstElement *last, GstElement *muxer)
@@ -481,6 +490,8 @@ haven_recorder_build (HavenRecorder *recorder, GstCaps *video, GstCaps *audio,
         "This machine cannot make %s", format->name);
     return FALSE;
   }
+  if (is_pcm (format))
+    haven_branch_add_probe (muxer, "sink", GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, on_wav_event, NULL);
   if (video) {
     last = recorder->encodes ? add_encoding (recorder, quality, error)
                              : add_copying (recorder, video);
