@@ -7,9 +7,17 @@ panned over and zoomed into by an unsteady hand. All get the noise of a sensor, 
 import subprocess
 from pathlib import Path
 
+import numpy as np
+from havenlib import analyse
+
 FILMS = Path("/usr/share/doc/opencv-doc/examples/data")
 BOX = Path("/usr/share/doc/opencv-doc/opencv4/html/box.mp4.gz")
 PHOTO = Path("/usr/share/backgrounds/mate/nature/Dune.jpg")
+
+RAW = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", "1280x720", "-r", "30"]  # how FFmpeg reads one without a format
+# A key frame a second and none that is hidden, as the publisher wants it.
+VP8 = ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0", "-auto-alt-ref", "0",
+       "-g", "30", "-keyint_min", "30", "-b:v", "3M"]  # fmt: skip
 
 # x0, y0 … y3 of the corners of what is seen of the photograph, by the number of the picture.
 SWAY_X, SWAY_Y = "180*sin(on/50)+6*sin(on/3.1)", "90*cos(on/70)+5*sin(on/2.3)"
@@ -37,4 +45,14 @@ def make(name, directory, pictures, path, output):
          "-r", "30", "-frames:v", str(pictures), *output, str(path)],
         check=True,
     )  # fmt: skip
+    return path
+
+
+def make_numbered(name, directory, pictures, path, output):
+    """The same with a counter in each picture, as the clips of the rig have it. Returns: path"""
+    raw = make(name, directory, pictures, directory / "film.yuv", ["-f", "rawvideo"])
+    for counter, picture in enumerate(np.memmap(raw, np.uint8, "r+").reshape(pictures, -1)):
+        analyse.pattern.draw_counter(picture[: 1280 * 720].reshape(720, 1280), counter)
+    subprocess.run(["ffmpeg", "-v", "fatal", "-y", *RAW, "-i", raw, *output, path], check=True)
+    raw.unlink()
     return path

@@ -5,12 +5,11 @@ CPU time is that of all threads without reading the pictures. docs/recording.md 
 """
 
 import os
-import re
-import resource
 import subprocess
 
 import films
 import pytest
+from measure import cpu_seconds_of, kbits, picture_sizes, ssim
 
 PICTURES = int(os.environ.get("BENCH_PICTURES", "240"))
 RATES = [int(rate) for rate in os.environ.get("BENCH_RATES", "1000 2000 4000").split()]
@@ -41,11 +40,6 @@ ENCODERS = {
 }
 
 
-def cpu_seconds():
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
 def is_there(encoder):
     """x264enc is in a package that not every machine has."""
     element = encoder.split()[0].rstrip(",")
@@ -55,8 +49,8 @@ def is_there(encoder):
 def command(encoder, clip, rate, out):
     """Of the encoder; None: of reading alone."""
     if encoder == "SVT-AV1 preset 12":
-        return ["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", "1280x720", "-r", "30",
-                "-i", clip, "-c:v", "libsvtav1", "-preset", "12", "-g", "60", "-b:v", f"{rate}k",
+        return ["ffmpeg", "-v", "error", "-y", *films.RAW, "-i", clip,
+                "-c:v", "libsvtav1", "-preset", "12", "-g", "60", "-b:v", f"{rate}k",
                 "-svtav1-params", "rc=2:pred-struct=1:lp=2", out]  # fmt: skip
     pipeline = RAW.format(clip=clip)
     if encoder:
@@ -66,45 +60,21 @@ def command(encoder, clip, rate, out):
     return ["gst-launch-1.0", "-q", *pipeline.split()]
 
 
-def run(encoder, clip, rate, out):
-    """CPU seconds"""
-    before = cpu_seconds()
-    subprocess.run(command(encoder, clip, rate, out), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return cpu_seconds() - before
-
-
-def ssim(clip, out):
-    done = subprocess.run(
-        ["ffmpeg", "-v", "info", "-r", "30", "-i", out, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", "1280x720", "-r", "30",
-         "-i", clip, "-lavfi", "[0]setpts=N[a];[1]setpts=N[b];[a][b]ssim", "-f", "null", "-"],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    return float(re.search(r"SSIM .*All:([0-9.]+)", done.stderr)[1])
-
-
-def kbits(out):
-    done = subprocess.run(
-        ["ffprobe", "-v", "error", "-show_entries", "packet=size", "-of", "csv=p=0", out],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    sizes = [int(line.strip(",")) for line in done.stdout.split()]
-    assert len(sizes) == PICTURES, f"{out}: {len(sizes)} pictures of {PICTURES}"
-    return sum(sizes) * 8 / (PICTURES / 30) / 1000
-
-
 @pytest.mark.parametrize("name", films.CONTENTS)
 def test_encoders(name, tmp_path, capsys):
     clip = films.make(name, tmp_path, PICTURES, tmp_path / f"{name}.yuv", ["-f", "rawvideo"])
-    reading = run(None, clip, 0, None)
+    reading = cpu_seconds_of(command(None, clip, 0, None))
     wrong = []
     with capsys.disabled():
         print("\n| film | encoder | kbit/s asked | kbit/s | CPU ms a picture | SSIM |\n|---|---|---|---|---|---|")
         for encoder in filter(is_there, ENCODERS):
             for rate in RATES if encoder == "havenav1enc" else [2000]:
                 out = tmp_path / "out.mkv"
-                cpu = (run(encoder, clip, rate, out) - reading) / PICTURES * 1000
-                got = kbits(out)
-                print(f"| {name} | {encoder} | {rate} | {got:.0f} | {cpu:.1f} | {ssim(clip, out):.4f} |", flush=True)
+                cpu = (cpu_seconds_of(command(encoder, clip, rate, out)) - reading) / PICTURES * 1000
+                sizes = picture_sizes(out)
+                assert len(sizes) == PICTURES, f"{out}: {len(sizes)} pictures of {PICTURES}"
+                got, alike = kbits(sizes), ssim(["-i", out], [*films.RAW, "-i", clip])
+                print(f"| {name} | {encoder} | {rate} | {got:.0f} | {cpu:.1f} | {alike:.4f} |", flush=True)
                 if encoder.startswith("havenav1enc") and abs(got / rate - 1) > TOLERANCE:
                     wrong.append(f"{encoder}: {got:.0f} of {rate} kbit/s")
     clip.unlink()

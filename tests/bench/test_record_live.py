@@ -10,17 +10,14 @@ import pytest
 from havenlib import CACHE
 from havenlib.process import eventually
 from havenlib.viewer import Viewer
-from test_sessions import cpu_seconds
+from measure import cpu_seconds
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "20"))
-# A key frame a second and none that is hidden, as the publisher wants it.
-VP8 = ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0", "-auto-alt-ref", "0",
-       "-g", "30", "-keyint_min", "30", "-b:v", "3M"]  # fmt: skip
 
 
 @pytest.mark.parametrize("film", ["box", "grass"])
 def test_record_av1_live(haven, publisher, tmp_path, capsys, film):
-    films.make(film, tmp_path, 300, tmp_path / "vp8-720.ivf", VP8)
+    films.make(film, tmp_path, 300, tmp_path / "vp8-720.ivf", films.VP8)
     (tmp_path / "beep.ogg").symlink_to(CACHE / "clips" / "beep.ogg")
     publisher(video="vp8-720", clips=tmp_path)
     assert haven.post("/api/live-sessions/start", {"mint_id": "demo"}).status == 200

@@ -6,7 +6,7 @@ import statistics
 import time
 
 from havenlib.process import eventually
-from test_sessions import cpu_seconds
+from measure import cpu_seconds
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "20"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))

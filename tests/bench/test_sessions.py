@@ -8,14 +8,10 @@ from pathlib import Path
 
 from havenlib.process import eventually
 from havenlib.token_endpoint import TokenEndpoint
+from measure import cpu_seconds
 
 SESSIONS = int(os.environ.get("BENCH_SESSIONS", "50"))
 SECONDS = int(os.environ.get("BENCH_SECONDS", "15"))
-
-
-def cpu_seconds(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(pid):

@@ -48,13 +48,8 @@ class Checked:
 MIN_GAP = 0.3
 
 
-def check(path, modulo=300, offset_ms=40, first_offsets=2, last_offsets=2, settling=0):
-    """Decodes all of a recording and asserts that it is sound; returns what else there is to know.
-
-    For so many seconds after a gap (settling) sound is not held to pictures: see docs/livekitsrc.md, "Lip-sync".
-    There must be at least first_offsets flashes with a beep before the first gap in the pictures, and last_offsets
-    after the last.
-    """
+def assert_plays(path):
+    """Decodes all of a file."""
     result = subprocess.run(
         ["ffmpeg", "-hide_banner", "-nostdin", "-v", "warning", "-xerror", "-i", str(path),
          "-fps_mode", "passthrough", "-enc_time_base:v", "-1", "-f", "null", "-"],
@@ -62,7 +57,19 @@ def check(path, modulo=300, offset_ms=40, first_offsets=2, last_offsets=2, settl
         text=True,
         timeout=300,
     )  # fmt: skip
-    assert result.returncode == 0 and not result.stderr.strip(), f"it does not play through: {result.stderr}"
+    # WAV does not say which channel is left: that is a guess of FFmpeg's, and no damage.
+    complaints = [line for line in result.stderr.splitlines() if not line.startswith("Guessed Channel Layout")]
+    assert result.returncode == 0 and not complaints, f"it does not play through: {result.stderr}"
+
+
+def check(path, modulo=300, offset_ms=40, first_offsets=2, last_offsets=2, settling=0):
+    """Decodes all of a recording and asserts that it is sound; returns what else there is to know.
+
+    For so many seconds after a gap (settling) sound is not held to pictures: see docs/livekitsrc.md, "Lip-sync".
+    There must be at least first_offsets flashes with a beep before the first gap in the pictures, and last_offsets
+    after the last.
+    """
+    assert_plays(path)
     recording = analyse.recording(path, modulo)
     assert recording.probe["video"]["codec_name"] == "av1" and recording.probe["audio"]["codec_name"] == "opus"
 
