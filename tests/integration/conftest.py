@@ -59,10 +59,10 @@ MEDIA_MODULES = {
     "test_pipelines", "test_recording_scenarios", "test_rig", "test_run", "test_scenarios_media",
     "test_scenarios_recovery", "test_session", "test_smoke", "test_soak", "test_supervision", "test_watch_record",
 }  # fmt: skip
-# Of these, what encodes or shows a page: a core is not enough for it.
+# Of these, what encodes, shows a page, or starts and stops without a pause: a core is not enough for it.
 ALONE_MODULES = {
-    "test_faults", "test_page", "test_pipelines", "test_recording_scenarios", "test_session", "test_smoke", "test_soak",
-    "test_watch_record",
+    "test_faults", "test_lifecycle", "test_page", "test_pipelines", "test_recording_scenarios", "test_session",
+    "test_smoke", "test_soak", "test_watch_record",
 }  # fmt: skip
 
 
