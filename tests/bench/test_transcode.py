@@ -26,7 +26,7 @@ FFMPEG = {
     "libx264": ["-preset", "superfast", "-tune", "zerolatency", "-threads", "2", *CBR],
 }  # fmt: skip
 OTHERS = {  # format: what gst-launch-1.0 and FFmpeg encode it with; the first is what the session has
-    "av1": (["havenav1enc", "av1enc"], ["libaom-av1", "libsvtav1"]),
+    "av1": (["havenav1enc", "av1enc, no frame rate"], ["libaom-av1", "libsvtav1"]),
     "vp9": (["vp9enc"], ["libvpx-vp9"]),
     "h264": (["openh264enc"], ["libx264"]),
 }
