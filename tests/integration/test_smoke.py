@@ -65,7 +65,8 @@ def test_a_room_is_served_and_recorded(livekit, publisher, haven_factory, starte
         return haven.get("/api/recording/status/demo").body["duration_seconds"] > 3
 
     for form in ("av1", "source"):
-        started_now = haven.post("/api/recording/start", {**body, "output_format": form}); assert started_now.status == 200, haven.log
+        begun = haven.post("/api/recording/start", {**body, "output_format": form})
+        assert begun.status == 200, haven.log
         eventually(grown, 60, f"three seconds of {form}")
         viewer.wait("video", len(viewer.of("video")) + 10)
         stopped = haven.post("/api/recording/stop", body)
