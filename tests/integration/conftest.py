@@ -99,7 +99,7 @@ def started():
     yield lambda thing: things.append(thing) or thing
     for thing in reversed(things):
         (getattr(thing, "close", None) or thing.stop)()
-        if isinstance(thing, Process):
+        if hasattr(thing, "tail"):
             print(thing.tail())  # pytest shows it where the test failed
 
 

@@ -80,6 +80,9 @@ class Haven:
     def log(self):
         return "\n".join(p.output for p in self.logs)
 
+    def tail(self):
+        return "\n".join(process.tail() for process in self.logs)
+
     def call(self, method, path, body=None, headers=None, data=None, timeout=60):
         """A Reply, whatever the status."""
         headers = dict(headers or {})
