@@ -13,6 +13,7 @@ typedef struct
   GMainContext *context;
   GAsyncQueue *queue;
   gboolean racing;
+  int at_start; /* threads */
   int counter;
   gboolean done;
 } Shared;
@@ -27,11 +28,25 @@ add (Shared *s)
     g_mutex_unlock (&s->lock);
 }
 
+/* Threads that race begin together: of one that ends before the other begins nothing might be seen.
+ * Relaxed atomics keep nothing apart. */
+static void
+wait_for_the_other (Shared *s)
+{
+  __atomic_add_fetch (&s->at_start, 1, __ATOMIC_RELAXED);
+  while (__atomic_load_n (&s->at_start, __ATOMIC_RELAXED) < 2)
+    g_thread_yield ();
+}
+
 static gpointer
 count (gpointer data)
 {
+  Shared *s = data;
+
+  if (s->racing)
+    wait_for_the_other (s);
   for (int i = 0; i < 1000; i++)
-    add (data);
+    add (s);
   return NULL;
 }
 
