@@ -22,6 +22,10 @@ GST_DEBUG_CATEGORY_EXTERN (gst_livekit_src_debug);
 /* A shift moves by at most this share of the time that passes, so that nobody hears or sees it
  * happen. */
 #define SLEW_DIVISOR 10
+/* Behind a pause of such a length there is nothing to see: for a while it may move faster. */
+#define PAUSE (500 * GST_MSECOND)
+#define SETTLING_TIME (2 * GST_SECOND)
+#define SETTLING_DIVISOR 2
 /* Differences below are not worth a move. */
 #define SHIFT_DEAD_ZONE (2 * GST_MSECOND)
 #define KEY_UNIT_INTERVAL (1 * GST_SECOND)
@@ -41,6 +45,7 @@ struct _GstLiveKitOutput
   gboolean blank; /* what comes is no picture */
   gboolean eos_sent;
   GstClockTime last_pts; /* of what went out */
+  GstClockTime settling; /* until then */
   GstClockTime end;      /* of what went out */
   GstCaps *current_caps; /* (nullable) that went out */
 
@@ -88,7 +93,10 @@ announce_segment (GstLiveKitOutput *self)
 static GstClockTimeDiff
 next_shift (GstLiveKitOutput *self, GstClockTime elapsed)
 {
-  GstClockTimeDiff shift, difference, step = elapsed / SLEW_DIVISOR;
+  gboolean settling = GST_CLOCK_TIME_IS_VALID (self->last_pts) && self->last_pts < self->settling;
+  GstClockTimeDiff step
+      = MIN (elapsed, 100 * GST_MSECOND) / (settling ? SETTLING_DIVISOR : SLEW_DIVISOR);
+  GstClockTimeDiff shift, difference;
 
   g_mutex_lock (&self->lock);
   difference = self->stats.shift_wanted - self->stats.shift;
@@ -111,7 +119,9 @@ output_time (GstLiveKitOutput *self, GstClockTime timestamp)
   elapsed = GST_CLOCK_TIME_IS_VALID (self->last_pts) && running > self->last_pts
                 ? running - self->last_pts
                 : 20 * GST_MSECOND;
-  shifted = (GstClockTimeDiff)running + next_shift (self, MIN (elapsed, 100 * GST_MSECOND));
+  if (elapsed >= PAUSE)
+    self->settling = running + SETTLING_TIME;
+  shifted = (GstClockTimeDiff)running + next_shift (self, elapsed);
   return MAX (shifted, 0);
 }
 

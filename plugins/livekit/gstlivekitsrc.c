@@ -516,8 +516,8 @@ find_sound (GstLiveKitSrc *self, const Slot *picture)
 }
 
 /* The jitter buffers time each track by the arrival of its own packets, so they differ by what
- * happened on the way. The sender reports say how far: picture is moved to sound, since a picture
- * may come at any time and sound may not. */
+ * happened on the way. Their senders' clocks say how far: picture is moved to sound, since a
+ * picture may come at any time and sound may not. */
 static void
 update_sync (GstLiveKitSrc *self)
 {
@@ -536,7 +536,7 @@ update_sync (GstLiveKitSrc *self)
 }
 
 static void
-run_sender_report (GstLiveKitSrc *self, gpointer data)
+run_sender_clock (GstLiveKitSrc *self, gpointer data)
 {
   guint32 ssrc = GPOINTER_TO_UINT (g_object_get_data (data, "ssrc"));
   const GstClockTimeDiff *offset = g_object_get_data (data, "offset");
@@ -553,15 +553,15 @@ run_sender_report (GstLiveKitSrc *self, gpointer data)
   update_sync (self);
 }
 
-/* Streaming thread (RTCP). */
+/* A streaming thread. */
 static void
-on_sender_report (LiveKitPeer *peer, guint32 ssrc, gint64 offset, gpointer user_data)
+on_sender_clock (LiveKitPeer *peer, guint32 ssrc, gint64 offset, gpointer user_data)
 {
-  GObject *report = g_object_new (G_TYPE_OBJECT, NULL);
+  GObject *clock = g_object_new (G_TYPE_OBJECT, NULL);
 
-  g_object_set_data (report, "ssrc", GUINT_TO_POINTER (ssrc));
-  g_object_set_data_full (report, "offset", g_memdup2 (&offset, sizeof offset), g_free);
-  post (user_data, run_sender_report, report);
+  g_object_set_data (clock, "ssrc", GUINT_TO_POINTER (ssrc));
+  g_object_set_data_full (clock, "offset", g_memdup2 (&offset, sizeof offset), g_free);
+  post (user_data, run_sender_clock, clock);
 }
 
 /* --- from the peer --- */
@@ -661,7 +661,7 @@ static const LiveKitPeerHandlers peer_handlers = {
   .state_changed = on_peer_state,
   .pad_added = on_rtp_pad_added,
   .pad_ended = on_rtp_pad_ended,
-  .sender_report = on_sender_report,
+  .sender_clock = on_sender_clock,
   .data = on_data,
   .failed = on_peer_failed,
 };

@@ -3,6 +3,7 @@
 #include "livekit-peer.h"
 #include "livekit-error.h"
 #include "livekit-sdp.h"
+#include "livekit-sender-clock.h"
 
 #include <gst/rtp/rtp.h>
 #include <gst/video/video.h>
@@ -763,45 +764,14 @@ on_new_transceiver (GstElement *webrtcbin, GstWebRTCRTPTransceiver *transceiver,
   g_object_set (transceiver, "do-nack", self->nack, NULL);
 }
 
-/* Streaming thread (RTCP). The running time and the sender's clock of one instant, as the jitter
- * buffer knows them. */
+/* A streaming thread. */
 static void
-on_sync (GstElement *jitterbuffer, GstStructure *sync, LiveKitPeer *self)
+on_sender_clock (guint32 ssrc, gint64 offset, gpointer user_data)
 {
-  GstRTCPBuffer rtcp = GST_RTCP_BUFFER_INIT;
-  GstBuffer *report = NULL;
-  GstRTCPPacket packet;
-  guint64 base_rtptime, base_time, sr_rtptime, ntptime = 0;
-  guint clock_rate;
-  guint32 ssrc = 0;
-  gboolean found = FALSE;
+  g_autoptr (LiveKitPeer) self = g_weak_ref_get (user_data);
 
-  if (!gst_structure_get (sync, "base-rtptime", G_TYPE_UINT64, &base_rtptime, "base-time",
-          G_TYPE_UINT64, &base_time, "clock-rate", G_TYPE_UINT, &clock_rate, "sr-ext-rtptime",
-          G_TYPE_UINT64, &sr_rtptime, "sr-buffer", GST_TYPE_BUFFER, &report, NULL)
-      || base_time == GST_CLOCK_TIME_NONE || sr_rtptime == G_MAXUINT64 || clock_rate == 0) {
-    gst_clear_buffer (&report);
-    return;
-  }
-  if (gst_rtcp_buffer_map (report, GST_MAP_READ, &rtcp)) {
-    for (gboolean more = gst_rtcp_buffer_get_first_packet (&rtcp, &packet); more && !found;
-         more = gst_rtcp_packet_move_to_next (&packet)) {
-      if (gst_rtcp_packet_get_type (&packet) == GST_RTCP_TYPE_SR) {
-        gst_rtcp_packet_sr_get_sender_info (&packet, &ssrc, &ntptime, NULL, NULL, NULL);
-        found = TRUE;
-      }
-    }
-    gst_rtcp_buffer_unmap (&rtcp);
-  }
-  gst_buffer_unref (report);
-  if (found) {
-    gint64 running = (gint64)base_time
-                     + (gint64)(((double)((gint64)sr_rtptime - (gint64)base_rtptime)) * GST_SECOND
-                                / clock_rate);
-    gint64 ntp = gst_util_uint64_scale (ntptime, GST_SECOND, G_GUINT64_CONSTANT (1) << 32);
-
-    self->handlers.sender_report (self, ssrc, running - ntp, self->user_data);
-  }
+  if (self)
+    self->handlers.sender_clock (self, ssrc, offset, self->user_data);
 }
 
 /* Streaming thread. */
@@ -814,7 +784,7 @@ on_new_jitterbuffer (
   g_object_set (jitterbuffer, "rtx-next-seqnum", FALSE, NULL);
   /* A stream that begins in order need not wait for the whole latency before its first picture. */
   g_object_set (jitterbuffer, "faststart-min-packets", FASTSTART_PACKETS, NULL);
-  g_signal_connect_object (jitterbuffer, "handle-sync", G_CALLBACK (on_sync), self, 0);
+  livekit_sender_clock_watch (jitterbuffer, on_sender_clock, weak_ref_new (self), weak_ref_free);
 }
 
 static char *

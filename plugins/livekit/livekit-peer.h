@@ -38,9 +38,8 @@ typedef struct
   void (*pad_added) (LiveKitPeer *peer, GstPad *pad, const char *track_sid, gpointer user_data);
   /* The pad's track has ended. */
   void (*pad_ended) (LiveKitPeer *peer, GstPad *pad, gpointer user_data);
-  /* The offset of a source's running time from the sender's clock, ns, from a sender report. From a
-   * streaming thread. */
-  void (*sender_report) (LiveKitPeer *peer, guint32 ssrc, gint64 offset, gpointer user_data);
+  /* The offset of a source's running time from the sender's clock, ns. From a streaming thread. */
+  void (*sender_clock) (LiveKitPeer *peer, guint32 ssrc, gint64 offset, gpointer user_data);
   /* A message of a data channel. */
   void (*data) (LiveKitPeer *peer, GBytes *bytes, gpointer user_data);
   void (*failed) (LiveKitPeer *peer, const GError *error, gpointer user_data);

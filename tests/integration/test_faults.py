@@ -85,7 +85,7 @@ def test_a_disk_that_fails_costs_the_recording_two_seconds_at_most(
 
 
 STILL = 10  # seconds
-SETTLING = 4  # seconds in which picture and sound find each other; docs/livekitsrc.md, "Lip-sync"
+SETTLING = 2  # seconds in which picture and sound find each other; docs/livekitsrc.md, "Lip-sync"
 
 
 @pytest.mark.parametrize("form", ["av1", "source"])

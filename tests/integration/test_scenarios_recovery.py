@@ -40,8 +40,8 @@ def wait_media(pipeline, back, what, silent_from):
         assert_gaps_cover(pipeline, pad, silent_from, back)
 
 
-# Until a sender report comes, every 3 s, and 40 ms are made up for.
-SETTLING = 4
+# Until the packets tell how far the jitter buffers have moved, and 100 ms are made up for.
+SETTLING = 2
 
 
 def finish_and_check(pipeline, file, settling=0):
