@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
+#include <linux/ioprio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "haven-session-error.h"
@@ -19,6 +21,7 @@ static void
 set_up_child (gpointer user_data) /* between fork and exec */
 {
   setsid (); /* whoever ends our process group does not mean it */
+  syscall (SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE (IOPRIO_CLASS_IDLE, 0));
   if (nice (LOWEST_PRIORITY) < 0)
     return;
 }

@@ -3,7 +3,11 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <glib/gstdio.h>
+#include <linux/ioprio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "haven-checksum.h"
 
@@ -111,14 +115,44 @@ test_what_is_no_manifest_is_refused (Place *place, gconstpointer data)
 
 #define ADD(name) g_test_add ("/checksum/" #name, Place, NULL, set_up, test_##name, tear_down)
 
+#define PATIENCE (60 * G_USEC_PER_SEC)
+
+/* As what is started to compute them. Returns: the exit status */
+static int
+tell_priorities (const char *path)
+{
+  int disk = IOPRIO_PRIO_CLASS (syscall (SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0));
+  g_autofree char *text = g_strdup_printf ("%d %d", getpriority (PRIO_PROCESS, 0), disk);
+
+  return !g_file_set_contents (path, text, -1, NULL);
+}
+
+static void
+test_they_are_computed_when_nothing_else_wants_the_machine (Place *place, gconstpointer data)
+{
+  g_autofree char *idle = g_strdup_printf ("19 %d", IOPRIO_CLASS_IDLE);
+  g_autofree char *told = NULL;
+  gint64 begin = g_get_monotonic_time ();
+
+  haven_checksum_spawn (place->manifest); /* that is this program */
+  while (!g_file_get_contents (place->manifest, &told, NULL, NULL)) {
+    g_assert_cmpint (g_get_monotonic_time () - begin, <, PATIENCE);
+    g_usleep (10000);
+  }
+  g_assert_cmpstr (told, ==, idle);
+}
+
 int
 main (int argc, char **argv)
 {
+  if (argc == 3 && strcmp (argv[1], "--checksum") == 0)
+    return tell_priorities (argv[2]);
   g_test_init (&argc, &argv, NULL);
   ADD (a_missing_one_is_filled_in);
   ADD (one_that_is_there_stays);
   ADD (a_file_that_is_not_as_it_says_gets_none);
   ADD (no_file_of_elsewhere_is_read);
   ADD (what_is_no_manifest_is_refused);
+  ADD (they_are_computed_when_nothing_else_wants_the_machine);
   return g_test_run ();
 }
