@@ -257,6 +257,8 @@ describe_status (HavenRequest *request, const HavenRecordingRow *row, GVariant *
   if (info) { /* the row is as fresh */
     g_variant_lookup (info, "state", "&s", &state);
     g_variant_lookup (info, "error", "&s", &problem);
+  } else if (session && session->phase == HAVEN_SESSION_RESTARTING) {
+    problem = session->failure;
   }
   json_object_set_string_member (body, "state", state && *state ? state : status_state (session));
   json_object_set_boolean_member (body, "is_recording", TRUE);

@@ -368,9 +368,12 @@ keep_manifest_part (
     close_part (recorder, id, &row);
 }
 
-/* Its parts from this one on are as the manifest says, if there is one. */
+/* Its parts from this one on are as the manifest says, if there is one.
+ *
+ * @problem: (out) (transfer full) (nullable): why it ended by itself, as that says */
 static gboolean
-close_by_manifest (HavenRecorder *recorder, const char *id, const HavenPartRow *first)
+close_by_manifest (
+    HavenRecorder *recorder, const char *id, const HavenPartRow *first, char **problem)
 {
   g_autoptr (JsonNode) node = haven_manifest_read (first->path);
   JsonObject *manifest = node ? json_node_get_object (node) : NULL;
@@ -382,6 +385,7 @@ close_by_manifest (HavenRecorder *recorder, const char *id, const HavenPartRow *
       || g_strcmp0 (json_object_get_string_member_with_default (manifest, "recording_id", NULL), id)
              != 0)
     return FALSE;
+  *problem = g_strdup (json_object_get_string_member_with_default (manifest, "error", NULL));
   list = json_node_get_array (parts);
   for (guint i = 0; i < json_array_get_length (list); i++) {
     JsonNode *part = json_array_get_element (list, i);
@@ -428,19 +432,24 @@ is_open (const HavenPartRow *part)
   return !part->complete && !g_str_has_suffix (part->path, HAVEN_UNFINISHED);
 }
 
-/* Nobody writes to them any more. */
-static void
+/* Nobody writes to them any more.
+ *
+ * Returns: (transfer full) (nullable): why it ended by itself, where it had come to its end */
+static char *
 close_parts (HavenRecorder *recorder, const HavenRecordingRow *row)
 {
+  char *problem = NULL;
+
   for (guint i = 0; i < row->parts->len; i++) {
     const HavenPartRow *part = row->parts->pdata[i];
 
     if (!is_open (part))
       continue;
-    if (close_by_manifest (recorder, row->id, part))
-      return;
+    if (close_by_manifest (recorder, row->id, part, &problem))
+      break;
     close_part (recorder, row->id, part);
   }
+  return problem;
 }
 
 /* What the session itself could not finish. */
@@ -477,8 +486,9 @@ close_recording (HavenRecorder *recorder, const char *mint_id, const char *id, c
   g_autoptr (HavenRecordingRow) row = haven_store_get_recording (recorder->store, id);
 
   if (row && strcmp (row->state, "recording") == 0) {
-    close_parts (recorder, row);
-    end_row (recorder, id, NULL, reason, g_get_real_time ());
+    g_autofree char *problem = close_parts (recorder, row);
+
+    end_row (recorder, id, problem, reason, g_get_real_time ());
   }
   if (find_running (recorder, mint_id, id))
     g_hash_table_remove (recorder->running, mint_id);
@@ -850,7 +860,7 @@ continue_recording (HavenRecorder *recorder, HavenSession *session, Running *run
   if (!format)
     return;
   g_clear_handle_id (&running->timer, g_source_remove);
-  close_parts (recorder, before);
+  g_free (close_parts (recorder, before)); /* whatever it says, it goes on */
   row = haven_store_get_recording (recorder->store, running->id);
   last = haven_recording_row_last_part (row);
   part.number = last ? last->number + 1 : 1;

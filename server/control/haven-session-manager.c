@@ -251,6 +251,10 @@ remove_session (HavenSession *session, const char *state, const GError *error)
       "room", session->room_name, "state", state, "reason", error ? error->message : NULL, NULL);
   haven_store_update_session (
       self->store, session->id, state, error ? error->message : NULL, session->restarts);
+  if (error) {
+    g_free (session->failure);
+    session->failure = g_strdup (error->message);
+  }
   let_go (session, 0);
   has_begun (session);
   g_hash_table_steal (self->sessions, mint_id);
@@ -928,6 +932,8 @@ on_stop_timeout (gpointer user_data)
 
   session->timer = 0;
   haven_log_session (G_LOG_LEVEL_WARNING, "session-does-not-stop", session->id, NULL);
+  g_free (session->failure);
+  session->failure = g_strdup ("The session's process did not stop, and was killed.");
   haven_session_client_kill (session->client, SIGKILL);
   return G_SOURCE_REMOVE;
 }

@@ -31,7 +31,7 @@ typedef struct /* read only outside haven-session-manager.c; valid until "sessio
   HavenSessionClient *client; /* (owned) (nullable) */
   HavenDBusSession1 *proxy;   /* (unowned) (nullable) of client, when it can be called */
   char *participant_identity; /* (owned) (nullable) as asked for */
-  char *failure;              /* (owned) (nullable) why it was last restarted */
+  char *failure;              /* (owned) (nullable) why it was last restarted, or failed */
   guint restarts;
   gboolean record_session; /* it was started so */
   gboolean for_viewers;    /* nobody asked for it but by coming to watch */

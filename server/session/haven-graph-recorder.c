@@ -274,10 +274,12 @@ static gboolean
 on_stop_timeout (gpointer user_data)
 {
   HavenRecorder *recorder = user_data;
+  g_autoptr (GError) error = g_error_new (HAVEN_SESSION_ERROR, HAVEN_SESSION_ERROR_FILE,
+      "The end of the file could not be written in time");
 
   recorder->stop_timer = 0;
-  g_warning ("The recording did not come to its end in time; its file ends where it is");
-  recorder_end (recorder, NULL);
+  g_warning ("%s; it ends where it is", error->message);
+  recorder_end (recorder, error);
   return G_SOURCE_REMOVE;
 }
 

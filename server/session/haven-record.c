@@ -115,7 +115,7 @@ on_duration (gpointer user_data)
   Recorder *self = user_data;
 
   self->duration_timer = 0;
-  haven_session_stop (self->session, 1001, "done");
+  haven_session_stop (self->session, 1000, "done");
   return G_SOURCE_REMOVE;
 }
 
@@ -129,7 +129,7 @@ on_recording (GObject *source, GAsyncResult *result, gpointer user_data)
 
   if (!info) {
     fail (self, haven_exit_for_error (haven_session_error_name (error)), error->message);
-    haven_session_stop (self->session, 1001, "done");
+    haven_session_stop (self->session, 1000, "done");
     return;
   }
   if (self->duration)
@@ -153,23 +153,27 @@ on_started (GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 on_recording_changed (HavenSession *session, GVariant *info, Recorder *self)
 {
-  const char *state = "", *error = "";
+  const char *state = "";
 
   g_variant_lookup (info, "state", "&s", &state);
-  g_variant_lookup (info, "error", "&s", &error);
   if (strcmp (state, "stopped") != 0)
     return;
   g_clear_pointer (&self->result, g_variant_unref);
   self->result = g_variant_ref (info);
-  if (*error)
-    fail (self, HAVEN_EXIT_CUT_SHORT, error);
-  haven_session_stop (session, 1001, "done");
+  haven_session_stop (session, 1000, "done");
 }
 
 static void
 on_ended (HavenSession *session, const char *reason, const char *detail, Recorder *self)
 {
-  if (strcmp (reason, "stopped") != 0 && strcmp (reason, "room-closed") != 0)
+  gboolean closed = strcmp (reason, "room-closed") == 0;
+  const char *error = "";
+
+  if (self->result)
+    g_variant_lookup (self->result, "error", "&s", &error);
+  if (*error && !(closed && strcmp (error, detail) == 0)) /* a room that closes is an end, too */
+    fail (self, HAVEN_EXIT_CUT_SHORT, error);
+  if (strcmp (reason, "stopped") != 0 && !closed)
     fail (self, self->result ? HAVEN_EXIT_CUT_SHORT : haven_exit_for_error (reason), detail);
   else if (!self->result)
     fail (self, self->stopped ? HAVEN_EXIT_FAILED : HAVEN_EXIT_ROOM, "Nothing was recorded");
@@ -183,7 +187,7 @@ on_signal (gpointer user_data)
   Recorder *self = user_data;
 
   self->stopped = TRUE;
-  haven_session_stop (self->session, 1001, "done");
+  haven_session_stop (self->session, 1000, "done");
   return G_SOURCE_CONTINUE;
 }
 

@@ -159,12 +159,9 @@ sync_thread (
 static void
 fail (HavenRecording *self, const GError *error)
 {
-  if (self->stopping || self->ended)
-    return;
-  g_warning ("%s", error->message);
-  if (!self->error)
-    self->error = g_error_copy (error);
-  haven_recording_stop (self);
+  if (!self->stopping && !self->ended)
+    g_warning ("%s", error->message);
+  haven_recording_end (self, error);
 }
 
 static void
@@ -578,6 +575,16 @@ haven_recording_stop (HavenRecording *self)
     if (part->recorder)
       haven_recorder_stop (part->recorder);
   }
+}
+
+void
+haven_recording_end (HavenRecording *self, const GError *why)
+{
+  if (self->stopping || self->ended)
+    return;
+  if (!self->error)
+    self->error = g_error_copy (why);
+  haven_recording_stop (self);
 }
 
 const GError *

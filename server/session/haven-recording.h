@@ -34,8 +34,11 @@ typedef struct
 HavenRecording *haven_recording_new (
     HavenGraph *graph, const HavenRecordingSettings *settings, GError **error);
 
-/* "ended" follows, in less than 2 s. Again: no effect. */
+/* "ended" follows, in less than 2 s unless the disk hangs. Again: no effect. */
 void haven_recording_stop (HavenRecording *recording);
+
+/* The same, where nobody wanted that: it keeps why. */
+void haven_recording_end (HavenRecording *recording, const GError *why);
 
 const GError *haven_recording_get_error (
     HavenRecording *recording); /* (nullable) why it ended by itself */

@@ -8,6 +8,7 @@
 #include "haven-session-error.h"
 
 #define CLOSE_NORMAL 1000
+#define CLOSE_GOING_AWAY 1001
 #define CLOSE_INTERNAL_ERROR 1011
 
 typedef enum
@@ -158,6 +159,24 @@ return_errors (GPtrArray *tasks, HavenSessionError code, const char *message)
   }
 }
 
+/* Who stops the session means its recording, too. At any other end it keeps why. */
+static void
+end_recording (HavenSession *self)
+{
+  g_autoptr (GError) why = NULL;
+
+  if (strcmp (self->end_reason, "stopped") != 0)
+    why = g_error_new_literal (
+        HAVEN_SESSION_ERROR, haven_session_error_from_name (self->end_reason), self->end_detail);
+  else if (self->close_code == CLOSE_GOING_AWAY)
+    why = g_error_new (HAVEN_SESSION_ERROR, HAVEN_SESSION_ERROR_CLOSED, "The session was ended: %s",
+        self->close_text);
+  if (why)
+    haven_recording_end (self->recording, why);
+  else
+    haven_recording_stop (self->recording);
+}
+
 static void
 end (HavenSession *self, const char *reason, const char *detail, State state, guint16 code,
     const char *text)
@@ -176,7 +195,7 @@ end (HavenSession *self, const char *reason, const char *detail, State state, gu
   return_errors (self->starters, haven_session_error_from_name (reason), detail);
   set_state (self, state);
   if (self->recording)
-    haven_recording_stop (self->recording);
+    end_recording (self);
   continue_ending (self);
 }
 
