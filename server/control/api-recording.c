@@ -214,6 +214,7 @@ on_recording_stopped (GObject *source, GAsyncResult *result, gpointer user_data)
   json_object_set_double_member (body, "duration_seconds", haven_recording_row_duration (row));
   json_object_set_int_member (body, "file_size_bytes", (gint64)haven_recording_row_size (row));
   json_object_set_object_member (body, "stats", stats_of (row));
+  haven_json_set_string (body, "error", row->error);
   haven_request_reply_json (request, 200, body);
 }
 

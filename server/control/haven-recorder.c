@@ -16,8 +16,9 @@
 #include "haven-recoveries.h"
 
 #define THUMBNAIL_WIDTH 320
-#define RETRY_FIRST 1 /* s until a part that could not begin is tried again; then … */
-#define RETRY_LAST 30 /* … twice as long each time, up to this */
+#define RETRY_FIRST 1            /* s until a part that could not begin is tried again; then … */
+#define RETRY_LAST 30            /* … twice as long each time, up to this */
+#define STOP_ANSWER_TIMEOUT 5000 /* ms; a session needs 2 s, where its disk does not hang */
 
 typedef struct /* a recording that runs */
 {
@@ -920,7 +921,10 @@ on_recording_stopped (GObject *source, GAsyncResult *result, gpointer user_data)
       end_recording (job->recorder, running, info);
     return_row (task);
   } else if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT)) {
-    g_task_return_error (task, haven_error_from_dbus (error));
+    g_error_free (error);
+    g_task_return_new_error (task, HAVEN_ERROR, HAVEN_ERROR_SESSION_TIMEOUT,
+        "The recording ends, but its file is not finished yet: the disk, or the session's process, "
+        "does not answer.");
   } else { /* it has just ended by itself, or its process has */
     error = haven_error_from_dbus (error);
     close_recording (job->recorder, job->mint_id, job->id,
@@ -946,8 +950,8 @@ haven_recorder_stop_async (HavenRecorder *recorder, HavenSession *session,
   }
   task = job_new (recorder, session, id, callback, user_data);
   if (session->proxy && session->phase != HAVEN_SESSION_RESTARTING) {
-    haven_dbus_session1_call_stop_recording (
-        session->proxy, NULL, on_recording_stopped, g_steal_pointer (&task));
+    g_dbus_proxy_call (G_DBUS_PROXY (session->proxy), "StopRecording", NULL, G_DBUS_CALL_FLAGS_NONE,
+        STOP_ANSWER_TIMEOUT, NULL, on_recording_stopped, g_steal_pointer (&task));
     return;
   }
   close_recording (recorder, session->mint_id, ((Job *)g_task_get_task_data (task))->id,

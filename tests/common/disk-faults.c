@@ -1,9 +1,10 @@
-/* A disk that fails. Loaded before a program (LD_PRELOAD), it lets calls fail that write below a
- * directory, as long as the file that HAVEN_DISK_FAULTS names says so: a line
+/* A disk that fails or hangs. Loaded before a program (LD_PRELOAD), it lets calls fail that write
+ * below a directory, as long as the file that HAVEN_DISK_FAULTS names says so: a line
  *
  *     write|sync ERRNO DIRECTORY
  *
- * as of "write 5 /srv/recordings" (EIO). Without that file nothing fails.
+ * as of "write 5 /srv/recordings" (EIO). Where ERRNO is 0 they do not fail, but are not done until
+ * the file says otherwise. Without that file nothing fails.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -14,7 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
+
+#define HANGS 0
 
 typedef struct
 {
@@ -50,16 +54,26 @@ is_below (int fd, const char *directory)
   return strncmp (path, directory, size) == 0 && (path[size] == '/' || path[size] == '\0');
 }
 
+static int
+is_meant (const Fault *fault, const char *call, int fd)
+{
+  return strcmp (fault->call, call) == 0 && is_below (fd, fault->directory);
+}
+
 /* Sets errno where it does. */
 static int
 fails (const char *call, int fd)
 {
+  const struct timespec pause = { .tv_nsec = 10000000 };
   int before = errno;
   Fault fault;
 
-  if (read_fault (&fault) && strcmp (fault.call, call) == 0 && is_below (fd, fault.directory)) {
-    errno = fault.number;
-    return 1;
+  while (read_fault (&fault) && is_meant (&fault, call, fd)) {
+    if (fault.number != HANGS) {
+      errno = fault.number;
+      return 1;
+    }
+    nanosleep (&pause, NULL);
   }
   errno = before;
   return 0;

@@ -1,10 +1,11 @@
-"""What goes wrong beneath a recording: its disk fails, its process stands still."""
+"""What goes wrong beneath a recording: its disk fails or hangs, its process stands still."""
 
 import errno
 import json
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,92 @@ def test_a_disk_that_fails_costs_the_recording_two_seconds_at_most(
     lost = (failed_at - last[-1]) / 1e9
     print(f"the last picture in it was sent {lost:.2f} s before the disk failed; {found.sequence}")
     assert lost < 2
+
+
+def assert_ends_where_it_hung(file, streamer, hung_at):
+    """It plays, has all pictures that it has without a hole, and at most two seconds before the disk hung are lost."""
+    found = analyse.recording(file)
+    assert found.sequence.share > 0.999 and not found.sequence.out_of_order
+    last = max(s.monotonic_ns for s in streamer.sent() if s.counter == found.frames[-1].counter and s.monotonic_ns < hung_at)
+    lost = (hung_at - last) / 1e9
+    print(f"the last picture in it was sent {lost:.2f} s before the disk hung; {found.sequence}")
+    assert lost < 2
+
+
+@pytest.mark.parametrize("call", ["write", "sync"])
+def test_a_stop_does_not_wait_for_ever_for_a_disk_that_hangs(
+    shared_livekit, room, publisher, haven_factory, tmp_path, call
+):
+    disk = Disk(tmp_path / "recordings", tmp_path / "fault")
+    haven = haven_factory(shared_livekit, env=disk.env)
+    streamer = publisher(server=shared_livekit, room=room, video="vp8-360")
+    recording = record(haven, room, output_format="source")
+    wait_recorded(haven, room, 4)
+
+    disk.hang(call)
+    hung_at = time.monotonic_ns()
+    reply = haven.post("/api/recording/stop", {"mint_id": room})
+    print(f"\n{call}: {reply.body['detail']}")
+    assert_failure(reply, 504, "session_timeout")
+    assert "disk" in reply.body["detail"]
+    assert status(haven, room)["state"] == "stopping" and row(haven, recording)["state"] == "recording"
+    (left,) = haven.recordings.glob("*.mkv*")
+    assert left.suffix == ".part", "it has no name before it is on the disk"
+
+    disk.mend()
+    ended = eventually(lambda: (r := row(haven, recording))["state"] != "recording" and r, 30, "its end")
+    if call == "sync":
+        assert ended["state"] == "completed" and ended["error"] is None
+    else:
+        assert ended["state"] == "interrupted" and "could not be written in time" in ended["error"]
+    (part,) = eventually(lambda: (p := row(haven, recording)["parts"])[0]["complete"] and p, 30, "its completion")
+    assert part["recovered"] == (call == "write") and part["path"] == str(left.with_suffix(""))
+    manifest = json.loads(Path(part["path"]).with_suffix(".json").read_text())
+    assert manifest["error"] == ended["error"] and "complete" not in manifest["parts"][0]
+    assert_failure(haven.get(f"/api/recording/status/{room}"), 404, "not_recording")
+    assert_ends_where_it_hung(part["path"], streamer, hung_at)
+
+
+def test_a_stop_says_that_the_end_could_not_be_written(shared_livekit, room, publisher, haven_factory, tmp_path):
+    """The disk is back before the stop is given up, but too late for an index."""
+    disk = Disk(tmp_path / "recordings", tmp_path / "fault")
+    haven = haven_factory(shared_livekit, env=disk.env)
+    streamer = publisher(server=shared_livekit, room=room, video="vp8-360")
+    recording = record(haven, room, output_format="source")
+    wait_recorded(haven, room, 4)
+    disk.hang("write")
+    hung_at = time.monotonic_ns()
+    with ThreadPoolExecutor() as pool:
+        stop = pool.submit(haven.post, "/api/recording/stop", {"mint_id": room})
+        haven.process.wait_for("could not be written in time")  # the session says so in the log
+        disk.mend()
+        answer = stop.result().body
+    print("\n", answer)
+    assert answer["success"] is True and "could not be written in time" in answer["error"]
+    assert answer["final_path"].endswith(".mkv.part"), "it is recovered now"
+    (part,) = eventually(lambda: (p := row(haven, recording)["parts"])[0]["complete"] and p, 30, "its recovery")
+    assert part["recovered"] and row(haven, recording)["state"] == "interrupted"
+    assert_ends_where_it_hung(part["path"], streamer, hung_at)
+
+
+def test_a_session_that_is_stopped_while_the_disk_hangs_leaves_a_recording(
+    shared_livekit, room, publisher, haven_factory, tmp_path
+):
+    disk = Disk(tmp_path / "recordings", tmp_path / "fault")
+    haven = haven_factory(shared_livekit, env=disk.env)
+    streamer = publisher(server=shared_livekit, room=room, video="vp8-360")
+    recording = record(haven, room, output_format="source")
+    wait_recorded(haven, room, 4)
+    disk.hang("write")
+    hung_at = time.monotonic_ns()
+    assert haven.post("/api/live-sessions/stop", {"mint_id": room}).status == 200
+    told = row(haven, recording)
+    print("\n", told["error"])
+    assert told["state"] == "interrupted" and "was killed" in told["error"]
+    disk.mend()
+    (part,) = eventually(lambda: (p := row(haven, recording)["parts"])[0]["complete"] and p, 30, "its recovery")
+    assert part["recovered"] and row(haven, recording)["error"] == told["error"]
+    assert_ends_where_it_hung(part["path"], streamer, hung_at)
 
 
 STILL = 10  # seconds

@@ -1,4 +1,4 @@
-"""A disk that fails when it is told to; tests/common/disk-faults.c does it."""
+"""A disk that fails or hangs when it is told to; tests/common/disk-faults.c does it."""
 
 import errno
 
@@ -19,6 +19,10 @@ class Disk:
         new = self._control.with_suffix(".new")
         new.write_text(f"{call} {number} {self.directory}\n")
         new.rename(self._control)
+
+    def hang(self, call):
+        """call: as for fail(); none is done until mend()."""
+        self.fail(call, number=0)
 
     def mend(self):
         self._control.unlink()
