@@ -47,6 +47,7 @@ gboolean
 haven_recover_fd (int fd, HavenRecovery *recovery, GError **error)
 {
   g_autoptr (RecoverFile) file = NULL;
+  g_autoptr (GError) problem = NULL;
   HavenRecovery found = { 0 };
   struct stat status;
   Recover recover;
@@ -58,13 +59,17 @@ haven_recover_fd (int fd, HavenRecovery *recovery, GError **error)
   }
   file = recover_file_new (fd, (guint64)status.st_size);
   recover = find_container (file);
-  if (!recover) {
-    g_set_error (error, HAVEN_RECOVER_ERROR, HAVEN_RECOVER_ERROR_UNKNOWN,
+  if (!recover)
+    g_set_error (&problem, HAVEN_RECOVER_ERROR, HAVEN_RECOVER_ERROR_UNKNOWN,
         "It is neither Matroska, WebM, MP4, Ogg nor WAV");
+  else
+    recover (file, &found, &problem);
+  if (!recover_file_is_readable (file, error)) /* whatever was made of the rest */
+    return FALSE;
+  if (problem) {
+    g_propagate_error (error, g_steal_pointer (&problem));
     return FALSE;
   }
-  if (!recover (file, &found, error))
-    return FALSE;
   found.size = file->size;
   *recovery = found;
   return TRUE;

@@ -24,8 +24,9 @@ recover_file_free (RecoverFile *file)
   g_free (file);
 }
 
-static gboolean
-fail (GError **error, const char *what)
+/* By errno. Returns: FALSE */
+gboolean
+recover_file_fail (GError **error, const char *what)
 {
   gboolean full = errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
 
@@ -33,6 +34,14 @@ fail (GError **error, const char *what)
       full ? HAVEN_RECOVER_ERROR_DISK_FULL : HAVEN_RECOVER_ERROR_FILE, "It cannot be %s: %s", what,
       g_strerror (errno));
   return FALSE;
+}
+
+/* What cannot be read is no end: nothing is changed for it, and the next attempt may read it. */
+gboolean
+recover_file_is_readable (RecoverFile *file, GError **error)
+{
+  errno = file->unreadable;
+  return !file->unreadable || recover_file_fail (error, "read");
 }
 
 static gboolean
@@ -43,6 +52,8 @@ fill_window (RecoverFile *file, guint64 at)
   do
     got = pread (file->fd, file->window, sizeof file->window, (off_t)at);
   while (got < 0 && errno == EINTR);
+  if (got < 0)
+    file->unreadable = errno;
   file->window_at = at;
   file->window_size = (gsize)MAX (got, 0);
   return got > 0;
@@ -103,8 +114,10 @@ recover_file_may_cut (RecoverFile *file, guint64 size, GError **error)
 gboolean
 recover_file_cut (RecoverFile *file, guint64 size, HavenRecovery *recovery, GError **error)
 {
+  if (!recover_file_is_readable (file, error))
+    return FALSE;
   if (file->size != size && ftruncate (file->fd, (off_t)size) != 0)
-    return fail (error, "cut");
+    return recover_file_fail (error, "cut");
   recovery->cut += file->size - size;
   file->size = file->cut = size;
   file->window_size = 0;
@@ -114,13 +127,15 @@ recover_file_cut (RecoverFile *file, guint64 size, HavenRecovery *recovery, GErr
 static gboolean
 write_all (RecoverFile *file, guint64 at, const guint8 *data, gsize size, GError **error)
 {
+  if (!recover_file_is_readable (file, error))
+    return FALSE;
   while (size > 0) {
     gssize n = pwrite (file->fd, data, size, (off_t)at);
 
     if (n < 0 && errno == EINTR)
       continue;
     if (n <= 0)
-      return fail (error, "written");
+      return recover_file_fail (error, "written");
     data += n;
     at += (guint64)n;
     size -= (gsize)n;
@@ -167,5 +182,5 @@ recover_file_sync (RecoverFile *file, GError **error)
 {
   if (!recover_file_flush (file, error))
     return FALSE;
-  return fsync (file->fd) == 0 || errno == EINVAL || fail (error, "synced");
+  return fsync (file->fd) == 0 || errno == EINVAL || recover_file_fail (error, "synced");
 }

@@ -20,6 +20,8 @@ typedef struct
   guint64 size; /* bytes */
   guint64 cut;  /* its size after it was cut; what is behind that is ours */
 
+  int unreadable; /* errno of a read that failed; 0: none did */
+
   guint8 window[65536];
   guint64 window_at;
   gsize window_size;
@@ -31,6 +33,8 @@ RecoverFile *recover_file_new (int fd, guint64 size);
 void recover_file_free (RecoverFile *file);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RecoverFile, recover_file_free)
 
+gboolean recover_file_fail (GError **error, const char *what);
+gboolean recover_file_is_readable (RecoverFile *file, GError **error);
 gboolean recover_file_read (RecoverFile *file, guint64 at, gpointer data, gsize size);
 GByteArray *recover_file_load (RecoverFile *file, guint64 at, guint64 size, gsize most);
 gboolean recover_file_may_cut (RecoverFile *file, guint64 size, GError **error);

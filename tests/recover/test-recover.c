@@ -22,6 +22,10 @@ static guint calls_left = NEVER; /* until the crash; after it nothing is written
 static gboolean tears;           /* the write that is its moment is half done */
 static int failure = EIO;
 
+static off64_t unreadable = G_MAXINT64; /* from this byte on the disk gives nothing back */
+
+ssize_t __real_pread64 (int fd, void *data, size_t size, off64_t at);
+ssize_t __wrap_pread64 (int fd, void *data, size_t size, off64_t at);
 ssize_t __real_pwrite64 (int fd, const void *data, size_t size, off64_t at);
 ssize_t __wrap_pwrite64 (int fd, const void *data, size_t size, off64_t at);
 int __real_ftruncate64 (int fd, off64_t size);
@@ -42,6 +46,15 @@ crashes (gboolean *now)
     return TRUE;
   calls_left--;
   return FALSE;
+}
+
+ssize_t
+__wrap_pread64 (int fd, void *data, size_t size, off64_t at)
+{
+  if (at < unreadable)
+    return __real_pread64 (fd, data, MIN (size, (size_t)(unreadable - at)), at);
+  errno = EIO;
+  return -1;
 }
 
 ssize_t
@@ -200,6 +213,7 @@ tear_down (Fixture *fixture, gconstpointer writer)
 {
   calls_left = NEVER;
   failure = EIO;
+  unreadable = G_MAXINT64;
   g_bytes_unref (fixture->left);
   g_bytes_unref (fixture->finished);
 }
@@ -281,6 +295,31 @@ test_full_disk_loses_nothing (Fixture *fixture, gconstpointer writer)
   }
 }
 
+/* What cannot be read is no end: what is behind it may be there the next time. */
+static void
+test_unreadable_is_not_cut (Fixture *fixture, gconstpointer writer)
+{
+  gsize size;
+  const char *data = g_bytes_get_data (fixture->left, &size);
+  guint parts = strstr (writer, "wavenc") ? 1 : 10; /* the sound of WAV is not looked at */
+
+  for (guint tenths = 0; tenths < parts; tenths++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (GBytes) now = NULL;
+    HavenRecovery recovery = { 0 };
+    int fd = open_copy (fixture->left);
+
+    unreadable = (off64_t)(size * tenths / 10);
+    g_assert_false (haven_recover_fd (fd, &recovery, &error));
+    g_assert_error (error, HAVEN_RECOVER_ERROR, HAVEN_RECOVER_ERROR_FILE);
+    unreadable = G_MAXINT64;
+    now = read_all (fd);
+    g_assert_cmpmem (g_bytes_get_data (now, NULL), g_bytes_get_size (now), data, size);
+    check_finished (fixture, fd);
+    close (fd);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -295,6 +334,7 @@ main (int argc, char **argv)
       { "finished_is_left_alone", test_finished_is_left_alone },
       { "crash_at_any_write_can_be_finished_again", test_crash_at_any_write_can_be_finished_again },
       { "full_disk_loses_nothing", test_full_disk_loses_nothing },
+      { "unreadable_is_not_cut", test_unreadable_is_not_cut },
     };
 
     for (guint j = 0; j < G_N_ELEMENTS (tests); j++) {
