@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define MAX_MANIFEST 4194304 /* bytes */
+#define MAX_NUMBER 10000     /* of a part, in its name */
 
 const char *const haven_manifest_beside[] = { ".json", ".jpg", ".jsonl", ".vtt", NULL };
 
@@ -25,14 +26,10 @@ haven_manifest_path (const char *path)
   return haven_manifest_sibling (path, ".json");
 }
 
-/* What lies beside the recording @path under the name of its manifest, which others may have
- * written.
- *
- * Returns: (transfer full) (nullable): an object */
-JsonNode *
-haven_manifest_read (const char *path)
+/* Returns: (transfer full) (nullable): an object */
+static JsonNode *
+read_object (const char *name)
 {
-  g_autofree char *name = haven_manifest_path (path);
   g_autofree char *text = NULL;
   g_autoptr (JsonNode) node = NULL;
   GStatBuf status;
@@ -42,4 +39,75 @@ haven_manifest_read (const char *path)
     return NULL;
   node = json_from_string (text, NULL);
   return node && JSON_NODE_HOLDS_OBJECT (node) ? g_steal_pointer (&node) : NULL;
+}
+
+/* What lies beside the recording @path under the name of its manifest, which others may have
+ * written.
+ *
+ * Returns: (transfer full) (nullable): an object */
+JsonNode *
+haven_manifest_read (const char *path)
+{
+  g_autofree char *name = haven_manifest_path (path);
+
+  return read_object (name);
+}
+
+/* The entry of a file in a manifest. Returns: (nullable) */
+JsonObject *
+haven_manifest_part (JsonNode *manifest, const char *file)
+{
+  JsonNode *node = json_object_get_member (json_node_get_object (manifest), "parts");
+  JsonArray *parts = node && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+
+  for (guint i = 0; parts && i < json_array_get_length (parts); i++) {
+    JsonNode *element = json_array_get_element (parts, i);
+    JsonObject *part = JSON_NODE_HOLDS_OBJECT (element) ? json_node_get_object (element) : NULL;
+
+    if (part
+        && g_strcmp0 (json_object_get_string_member_with_default (part, "file", NULL), file) == 0)
+      return part;
+  }
+  return NULL;
+}
+
+/* Takes -3 off NAME-3. Returns: the number; 0: there is none */
+static guint
+take_number (char *stem)
+{
+  char *dash = strrchr (stem, '-');
+  guint64 number;
+
+  if (!dash || !g_ascii_string_to_unsigned (dash + 1, 10, 2, MAX_NUMBER, &number, NULL))
+    return 0;
+  *dash = '\0';
+  return (guint)number;
+}
+
+/* The manifest that names the file @path: its own, or for a later part the one beside an earlier,
+ * as NAME.json for NAME-3.mkv.
+ *
+ * @where: (out) (transfer full): its path; that of its own where none names it
+ *
+ * Returns: (transfer full) (nullable): an object */
+JsonNode *
+haven_manifest_find (const char *path, char **where)
+{
+  g_autofree char *own = haven_manifest_path (path), *file = g_path_get_basename (path);
+  g_autofree char *stem = haven_manifest_sibling (path, "");
+  g_autoptr (JsonNode) first = read_object (own);
+  guint number = first && haven_manifest_part (first, file) ? 0 : take_number (stem);
+
+  while (number-- > 1) {
+    g_autofree char *name = number > 1 ? g_strdup_printf ("%s-%u.json", stem, number)
+                                       : g_strconcat (stem, ".json", NULL);
+    g_autoptr (JsonNode) node = read_object (name);
+
+    if (node && haven_manifest_part (node, file)) {
+      *where = g_steal_pointer (&name);
+      return g_steal_pointer (&node);
+    }
+  }
+  *where = g_steal_pointer (&own);
+  return g_steal_pointer (&first);
 }

@@ -301,26 +301,18 @@ recovered_info (const char *info, gint64 cut)
 static void
 apply_recovery (HavenPartRow *row)
 {
-  g_autoptr (JsonNode) node = haven_manifest_read (row->path);
-  JsonNode *parts = node ? json_object_get_member (json_node_get_object (node), "parts") : NULL;
-  g_autofree char *file = g_path_get_basename (row->path);
+  g_autofree char *file = g_path_get_basename (row->path), *where = NULL;
+  g_autoptr (JsonNode) manifest = haven_manifest_find (row->path, &where);
+  JsonObject *part = manifest ? haven_manifest_part (manifest, file) : NULL;
 
-  for (guint i = 0; parts && JSON_NODE_HOLDS_ARRAY (parts)
-                    && i < json_array_get_length (json_node_get_array (parts));
-       i++) {
-    JsonNode *element = json_array_get_element (json_node_get_array (parts), i);
-    JsonObject *part = JSON_NODE_HOLDS_OBJECT (element) ? json_node_get_object (element) : NULL;
-
-    if (!part || !json_object_get_boolean_member_with_default (part, "recovered", FALSE)
-        || g_strcmp0 (json_object_get_string_member_with_default (part, "file", NULL), file) != 0)
-      continue;
-    row->duration
-        = json_object_get_double_member_with_default (part, "duration_seconds", row->duration);
-    row->info = recovered_info (
-        row->info, json_object_get_int_member_with_default (part, "cut_bytes", 0));
+  if (!part || !json_object_get_boolean_member_with_default (part, "recovered", FALSE)) {
+    row->info = NULL;
     return;
   }
-  row->info = NULL;
+  row->duration
+      = json_object_get_double_member_with_default (part, "duration_seconds", row->duration);
+  row->info
+      = recovered_info (row->info, json_object_get_int_member_with_default (part, "cut_bytes", 0));
 }
 
 /* What a crash left: the file is there under its name, or as .part, or is not. */

@@ -62,6 +62,8 @@ tell (const Job *job, JsonObject *file)
       = file ? json_object_get_string_member_with_default (file, "state", "failed") : "failed";
   const char *problem = file ? json_object_get_string_member_with_default (file, "error", NULL)
                              : "its process died of it";
+  const char *warning
+      = file ? json_object_get_string_member_with_default (file, "warning", NULL) : NULL;
 
   if (!job->recording_id && file
       && g_strcmp0 (json_object_get_string_member_with_default (file, "code", NULL), "in_use") == 0)
@@ -70,8 +72,8 @@ tell (const Job *job, JsonObject *file)
     haven_log (G_LOG_LEVEL_WARNING, "recovery-failed", "path", job->path, "recording",
         job->recording_id, "message", problem, NULL);
   else
-    haven_log (G_LOG_LEVEL_INFO, "recording-recovered", "path", job->path, "recording",
-        job->recording_id, NULL);
+    haven_log (warning ? G_LOG_LEVEL_WARNING : G_LOG_LEVEL_INFO, "recording-recovered", "path",
+        job->path, "recording", job->recording_id, "message", warning, NULL);
 }
 
 static void

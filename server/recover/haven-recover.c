@@ -116,7 +116,6 @@ gboolean
 haven_recover_path (const char *path, HavenRecovery *recovery, GError **error)
 {
   int fd = open_unused (path, error);
-  g_autofree char *wanted = NULL;
 
   if (fd < 0)
     return FALSE;
@@ -125,17 +124,16 @@ haven_recover_path (const char *path, HavenRecovery *recovery, GError **error)
     return FALSE;
   }
   if (g_str_has_suffix (path, HAVEN_UNFINISHED)) {
-    wanted = haven_filename_finished (path);
+    g_autofree char *wanted = haven_filename_finished (path);
+    g_autofree char *named = g_strdup_printf ("named “%s”", wanted);
+
     if (recovery->complete && fsync (fd) != 0) { /* its writer had no time to, or could not */
-      g_set_error (error, HAVEN_RECOVER_ERROR, HAVEN_RECOVER_ERROR_FILE,
-          "It is whole, but not on the disk: %s", g_strerror (errno));
       close (fd);
-      return FALSE;
+      return recover_file_fail (error, "synced");
     }
     recovery->path = haven_filename_give (path, wanted);
     if (!recovery->path)
-      g_set_error (error, HAVEN_RECOVER_ERROR, HAVEN_RECOVER_ERROR_FILE,
-          "It is whole, but cannot be named “%s”: %s", wanted, g_strerror (errno));
+      recover_file_fail (error, named);
     else
       haven_filename_sync (recovery->path);
   } else {

@@ -25,27 +25,19 @@ new_manifest (double duration)
 
 /* Returns: (transfer none): the entry of that file, a new one where there is none */
 static JsonObject *
-find_part (JsonObject *manifest, const char *file)
+take_part (JsonNode *manifest, const char *file)
 {
-  JsonNode *node = json_object_get_member (manifest, "parts");
-  JsonObject *part;
-  JsonArray *parts;
+  JsonObject *object = json_node_get_object (manifest);
+  JsonObject *part = haven_manifest_part (manifest, file);
+  JsonNode *parts = json_object_get_member (object, "parts");
 
-  if (!node || !JSON_NODE_HOLDS_ARRAY (node))
-    json_object_set_array_member (manifest, "parts", json_array_new ());
-  parts = json_object_get_array_member (manifest, "parts");
-  for (guint i = 0; i < json_array_get_length (parts); i++) {
-    JsonNode *element = json_array_get_element (parts, i);
-
-    if (!JSON_NODE_HOLDS_OBJECT (element))
-      continue;
-    part = json_node_get_object (element);
-    if (g_strcmp0 (json_object_get_string_member_with_default (part, "file", NULL), file) == 0)
-      return part;
-  }
+  if (part)
+    return part;
+  if (!parts || !JSON_NODE_HOLDS_ARRAY (parts))
+    json_object_set_array_member (object, "parts", json_array_new ());
   part = json_object_new ();
   json_object_set_string_member (part, "file", file);
-  json_array_add_object_element (parts, part);
+  json_array_add_object_element (json_object_get_array_member (object, "parts"), part);
   return part;
 }
 
@@ -63,15 +55,13 @@ add_figures (JsonObject *part, const HavenRecovery *recovery)
 gboolean
 recover_manifest_write (const HavenRecovery *recovery, GError **error)
 {
-  g_autofree char *path = haven_manifest_path (recovery->path);
-  g_autofree char *file = g_path_get_basename (recovery->path);
-  g_autoptr (JsonNode) manifest = haven_manifest_read (recovery->path);
-  g_autofree char *text = NULL;
+  g_autofree char *path = NULL, *file = g_path_get_basename (recovery->path), *text = NULL;
+  g_autoptr (JsonNode) manifest = haven_manifest_find (recovery->path, &path);
   JsonObject *part;
 
   if (!manifest)
     manifest = new_manifest (recovery->duration);
-  part = find_part (json_node_get_object (manifest), file);
+  part = take_part (manifest, file);
   if (recovery->complete && !json_object_has_member (part, "complete"))
     return TRUE; /* nothing was wrong with it */
   json_object_remove_member (part, "complete");

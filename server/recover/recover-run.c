@@ -62,8 +62,9 @@ add_failure (Run *run, const char *path, const GError *error)
     g_printerr ("haven-live: %s: %s\n", path, error->message);
 }
 
+/* @warning: (nullable) */
 static void
-add_success (Run *run, const char *path, const HavenRecovery *recovery)
+add_success (Run *run, const char *path, const HavenRecovery *recovery, const char *warning)
 {
   JsonObject *object = json_object_new ();
 
@@ -77,6 +78,8 @@ add_success (Run *run, const char *path, const HavenRecovery *recovery)
     json_object_set_int_member (object, "video_frames", (gint64)recovery->video_frames);
     json_object_set_int_member (object, "audio_frames", (gint64)recovery->audio_frames);
   }
+  if (warning)
+    json_object_set_string_member (object, "warning", warning);
   json_array_add_object_element (run->files, object);
   if (run->json)
     return;
@@ -85,6 +88,8 @@ add_success (Run *run, const char *path, const HavenRecovery *recovery)
   else
     g_print ("%s: recovered, %.1f s; %" G_GUINT64_FORMAT " bytes at its end were not whole\n",
         recovery->path, recovery->duration, recovery->cut);
+  if (warning)
+    g_printerr ("haven-live: %s\n", warning);
 }
 
 static void
@@ -92,14 +97,15 @@ recover_one (Run *run, const char *path)
 {
   g_auto (HavenRecovery) recovery = { 0 };
   g_autoptr (GError) error = NULL;
+  g_autofree char *warning = NULL;
 
   if (!haven_recover_path (path, &recovery, &error)) {
     add_failure (run, path, error);
     return;
   }
-  add_success (run, path, &recovery);
-  if (!recover_manifest_write (&recovery, &error) && !run->json)
-    g_printerr ("haven-live: The manifest cannot be written: %s\n", error->message);
+  if (!recover_manifest_write (&recovery, &error))
+    warning = g_strdup_printf ("The manifest cannot be written: %s", error->message);
+  add_success (run, path, &recovery, warning);
 }
 
 static int

@@ -1,7 +1,7 @@
-/* A disk that fails or hangs. Loaded before a program (LD_PRELOAD), it lets calls fail that write
+/* A disk that fails or hangs. Loaded before a program (LD_PRELOAD), it lets calls fail for what is
  * below a directory, as long as the file that HAVEN_DISK_FAULTS names says so: a line
  *
- *     write|sync ERRNO DIRECTORY
+ *     read|write|sync|name ERRNO DIRECTORY
  *
  * as of "write 5 /srv/recordings" (EIO). Where ERRNO is 0 they do not fail, but are not done until
  * the file says otherwise. Without that file nothing fails.
@@ -40,35 +40,23 @@ read_fault (Fault *fault)
 }
 
 static int
-is_below (int fd, const char *directory)
+is_meant (const Fault *fault, const char *call, const char *path)
 {
-  char link[32], path[PATH_MAX];
-  size_t size = strlen (directory);
-  ssize_t n;
+  size_t size = strlen (fault->directory);
 
-  snprintf (link, sizeof link, "/proc/self/fd/%d", fd);
-  n = readlink (link, path, sizeof path - 1);
-  if (n < (ssize_t)size)
-    return 0;
-  path[n] = '\0';
-  return strncmp (path, directory, size) == 0 && (path[size] == '/' || path[size] == '\0');
-}
-
-static int
-is_meant (const Fault *fault, const char *call, int fd)
-{
-  return strcmp (fault->call, call) == 0 && is_below (fd, fault->directory);
+  return strcmp (fault->call, call) == 0 && strncmp (path, fault->directory, size) == 0
+         && (path[size] == '/' || path[size] == '\0');
 }
 
 /* Sets errno where it does. */
 static int
-fails (const char *call, int fd)
+fails_at (const char *call, const char *path)
 {
   const struct timespec pause = { .tv_nsec = 10000000 };
   int before = errno;
   Fault fault;
 
-  while (read_fault (&fault) && is_meant (&fault, call, fd)) {
+  while (read_fault (&fault) && is_meant (&fault, call, path)) {
     if (fault.number != HANGS) {
       errno = fault.number;
       return 1;
@@ -79,11 +67,32 @@ fails (const char *call, int fd)
   return 0;
 }
 
+static int
+fails (const char *call, int fd)
+{
+  char link[32], path[PATH_MAX];
+  ssize_t n;
+
+  snprintf (link, sizeof link, "/proc/self/fd/%d", fd);
+  n = readlink (link, path, sizeof path - 1);
+  if (n < 0)
+    return 0;
+  path[n] = '\0';
+  return fails_at (call, path);
+}
+
 /* The function that this one stands before. */
 #define REAL(name)                \
   static __typeof__ (&name) real; \
   if (!real)                      \
   *(void **)&real = dlsym (RTLD_NEXT, #name)
+
+ssize_t
+pread64 (int fd, void *data, size_t size, off64_t at)
+{
+  REAL (pread64);
+  return fails ("read", fd) ? -1 : real (fd, data, size, at);
+}
 
 ssize_t
 write (int fd, const void *data, size_t size)
@@ -125,4 +134,18 @@ fdatasync (int fd)
 {
   REAL (fdatasync);
   return fails ("sync", fd) ? -1 : real (fd);
+}
+
+int
+ftruncate64 (int fd, off64_t size)
+{
+  REAL (ftruncate64);
+  return fails ("write", fd) ? -1 : real (fd, size);
+}
+
+int
+renameat2 (int from_directory, const char *from, int to_directory, const char *to, unsigned flags)
+{
+  REAL (renameat2);
+  return fails_at ("name", to) ? -1 : real (from_directory, from, to_directory, to, flags);
 }

@@ -1,6 +1,7 @@
 """haven-live recover: what a crash left is finished. Files of real muxers, killed while they write; ffmpeg is the judge."""
 
 import bisect
+import errno
 import fcntl
 import json
 import os
@@ -13,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from havenlib.disk import Disk
 from havenlib.haven import PROGRAM
 from havenlib.process import eventually
 
@@ -67,8 +69,10 @@ def killed(gst_env, place, started):
     return make
 
 
-def recover(path, code=0):
-    result = subprocess.run([PROGRAM, "recover", "--json", path], capture_output=True, text=True, timeout=300)
+def recover(path, code=0, env=None):
+    result = subprocess.run(
+        [PROGRAM, "recover", "--json", path], env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=300
+    )
     assert result.returncode == code, result
     answer = json.loads(result.stdout)
     assert answer["exit_code"] == code and answer["success"] == (code == 0)
@@ -262,3 +266,68 @@ def test_a_file_that_kills_its_recovery_costs_no_other(killed, place, haven_fact
     eventually(lambda: not sound.exists(), 60, "the recovery of the other")
     assert packets(sound.with_suffix("")) and haven.get("/health").status == 200
     assert poisoned.read_bytes() == before and not poisoned.with_suffix("").exists()
+
+
+FAULTS = [("read", errno.EIO), *((call, n) for call in ("write", "sync", "name") for n in (errno.EIO, errno.ENOSPC))]
+
+
+@pytest.mark.parametrize("name", ["vp8.webm", "h264.mp4", "sound.ogg", "sound.wav"])
+def test_on_a_disk_that_still_fails_it_stays_as_part_and_is_finished_later(killed, place, name):
+    whole = killed(name)
+    reference = place / f"reference-{name}"
+    shutil.copy(whole, reference)
+    recover(reference)
+    for call, number in FAULTS:
+        folder = place / f"{call}-{number}"
+        folder.mkdir()
+        part, finished = folder / f"{name}.part", folder / name
+        shutil.copy(whole, part)
+        disk = Disk(folder, place / "fault")
+        disk.fail(call, number)
+        full = number == errno.ENOSPC
+        (failed,) = recover(part, 6 if full else 1, disk.env)
+        assert failed["state"] == "failed" and failed["code"] == ("disk_full" if full else "file"), (call, failed)
+        assert os.strerror(number) in failed["error"], (call, failed)
+        assert list(folder.iterdir()) == [part], (call, number)
+        if call in ("read", "write"):
+            assert part.read_bytes() == whole.read_bytes(), call
+        disk.mend()
+        (found,) = recover(part)
+        assert found["path"] == str(finished) and finished.read_bytes() == reference.read_bytes(), (call, found)
+
+
+def test_one_that_is_whole_gets_its_name_when_it_is_on_the_disk(killed, place):
+    """Its session wrote all, but could not sync it: the disk is asked again."""
+    part = place / "whole.webm.part"
+    shutil.copy(killed("vp8.webm", whole=True), part)
+    disk = Disk(place, place / "fault")
+    for number, code, exit_code in ((errno.EIO, "file", 1), (errno.ENOSPC, "disk_full", 6)):
+        disk.fail("sync", number)
+        (failed,) = recover(part, exit_code, disk.env)
+        assert failed["code"] == code and os.strerror(number) in failed["error"] and part.exists(), failed
+    disk.mend()
+    (found,) = recover(part)
+    assert found["state"] == "complete" and found["path"] == str(part.with_suffix("")) and not part.exists()
+
+
+@pytest.mark.parametrize("manifest", ["a.json", "a-2.json"])
+def test_the_manifest_that_names_a_part_is_told_of_its_recovery(killed, place, manifest):
+    """Of a recording in parts it lies beside the first, or beside the first that a process wrote."""
+    part, path = place / "a-3.webm.part", place / manifest
+    shutil.copy(killed("vp8.webm"), part)
+    others = [{"file": "a-2.webm", "size_bytes": 1}, {"file": "a-3.webm", "complete": False, "video_codec": "vp8"}]
+    path.write_text(json.dumps({"version": 1, "recording_id": "7", "parts": others}))
+    (found,) = recover(part)
+    told = json.loads(path.read_text())
+    assert told["recording_id"] == "7" and told["parts"][0] == others[0]
+    entry = told["parts"][1]
+    assert "complete" not in entry and entry["recovered"] and entry["video_codec"] == "vp8"
+    assert entry["size_bytes"] == found["size_bytes"] and not (place / "a-3.json").exists()
+
+
+def test_a_manifest_that_cannot_be_written_is_told_of(killed, place):
+    part = place / "a.webm.part"
+    shutil.copy(killed("vp8.webm"), part)
+    (place / "a.json").mkdir()
+    (found,) = recover(part)
+    assert found["state"] == "recovered" and "manifest" in found["warning"] and packets(found["path"])

@@ -15,7 +15,7 @@ class Disk:
         self.env = {"LD_PRELOAD": str(LIBRARY), "HAVEN_DISK_FAULTS": str(control)}
 
     def fail(self, call, number=errno.EIO):
-        """call: "write" or "sync", all of which fail from now on with that errno."""
+        """call: "read", "write", "sync" or "name", all of which fail from now on with that errno."""
         new = self._control.with_suffix(".new")
         new.write_text(f"{call} {number} {self.directory}\n")
         new.rename(self._control)
