@@ -7,15 +7,29 @@
 #include "api.h"
 #include "haven-file.h"
 #include "haven-filename.h"
+#include "haven-manifest.h"
 #include "haven-removal.h"
 
 #define PAGE 50
 #define MAX_PAGE 200
 
+/* Returns: (transfer full) (nullable): what lies beside a part under its name; NULL: nothing does
+ */
+static char *
+find_beside (const HavenPartRow *part, const char *ending)
+{
+  g_autofree char *name = haven_filename_finished (part->path);
+  g_autofree char *path = haven_manifest_sibling (name, ending);
+
+  return g_file_test (path, G_FILE_TEST_IS_REGULAR) ? g_steal_pointer (&path) : NULL;
+}
+
 static JsonObject * /* (transfer full) */
-describe_part (const HavenPartRow *part)
+describe_part (const HavenRecordingRow *row, const HavenPartRow *part)
 {
   JsonObject *object = json_object_new ();
+  g_autofree char *chat = row->chat ? find_beside (part, ".jsonl") : NULL;
+  g_autofree char *subtitles = row->chat ? find_beside (part, ".vtt") : NULL;
 
   json_object_set_int_member (object, "part", part->number);
   json_object_set_string_member (object, "path", part->path);
@@ -23,6 +37,8 @@ describe_part (const HavenPartRow *part)
   json_object_set_int_member (object, "file_size_bytes", (gint64)part->size);
   json_object_set_boolean_member (object, "complete", part->complete);
   json_object_set_boolean_member (object, "recovered", haven_recorder_is_recovered (part));
+  json_object_set_boolean_member (object, "chat", chat != NULL);
+  json_object_set_boolean_member (object, "subtitles", subtitles != NULL);
   return object;
 }
 
@@ -35,7 +51,7 @@ api_describe_recording (const HavenRecordingRow *row)
   HavenPartRow *last = haven_recording_row_last_part (row);
 
   for (guint i = 0; i < row->parts->len; i++)
-    json_array_add_object_element (parts, describe_part (row->parts->pdata[i]));
+    json_array_add_object_element (parts, describe_part (row, row->parts->pdata[i]));
   json_object_set_string_member (object, "recording_id", row->id);
   json_object_set_int_member (object, "session_id", row->session_id);
   json_object_set_string_member (object, "mint_id", row->mint_id);
@@ -139,10 +155,13 @@ static const char *
 media_type (const char *name)
 {
   static const char *const types[][2] = {
+    { ".json", "application/json" },
+    { ".jsonl", "application/jsonl" },
     { ".mp4", "video/mp4" },
-    { ".webm", "video/webm" },
     { ".opus", "audio/ogg" },
+    { ".vtt", "text/vtt" },
     { ".wav", "audio/wav" },
+    { ".webm", "video/webm" },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (types); i++)
@@ -151,26 +170,31 @@ media_type (const char *name)
   return "video/x-matroska";
 }
 
-/* A part whose recording runs has its name with .part yet.
- *
- * Returns: (transfer full) (nullable): it has replied where there is none */
-static char *
-find_file (HavenRequest *request, const HavenRecordingRow *row)
+/* Returns: (transfer none) (nullable): it has replied where there is none */
+static const HavenPartRow *
+find_part (HavenRequest *request, const HavenRecordingRow *row)
 {
   guint number;
-  g_autofree char *unfinished = NULL;
-  HavenPartRow *part;
 
   if (!haven_request_uint (request, "part", 1, MAX (row->parts->len, 1), 1, &number))
     return NULL;
-  part = row->parts->len ? row->parts->pdata[number - 1] : NULL;
-  if (part && g_file_test (part->path, G_FILE_TEST_IS_REGULAR))
-    return g_strdup (part->path);
-  unfinished = part ? g_strconcat (part->path, HAVEN_UNFINISHED, NULL) : NULL;
-  if (unfinished && g_file_test (unfinished, G_FILE_TEST_IS_REGULAR))
-    return g_steal_pointer (&unfinished);
+  if (row->parts->len)
+    return row->parts->pdata[number - 1];
   haven_request_fail (request, HAVEN_ERROR_NO_FILE, "The recording's file is gone.");
   return NULL;
+}
+
+/* A part whose recording runs has its name with .part yet.
+ *
+ * Returns: (transfer full) (nullable): it is gone */
+static char *
+find_file (const HavenPartRow *part)
+{
+  g_autofree char *unfinished = g_strconcat (part->path, HAVEN_UNFINISHED, NULL);
+
+  if (g_file_test (part->path, G_FILE_TEST_IS_REGULAR))
+    return g_strdup (part->path);
+  return g_file_test (unfinished, G_FILE_TEST_IS_REGULAR) ? g_steal_pointer (&unfinished) : NULL;
 }
 
 static char * /* (transfer full) */
@@ -194,13 +218,11 @@ file_head (GString *head, const char *path, HavenRangeKind kind, guint64 first, 
   return g_string_free (head, FALSE);
 }
 
-void
-api_library_file (HavenRequest *request)
+static void
+send_file (HavenRequest *request, const char *path)
 {
-  g_autoptr (HavenRecordingRow) row = path_recording (request);
-  g_autofree char *path = row ? find_file (request, row) : NULL;
-  g_autoptr (GFile) file = path ? g_file_new_for_path (path) : NULL;
-  g_autoptr (GFileInputStream) input = file ? g_file_read (file, NULL, NULL) : NULL;
+  g_autoptr (GFile) file = g_file_new_for_path (path);
+  g_autoptr (GFileInputStream) input = NULL;
   g_autoptr (GIOStream) stream = NULL;
   g_autofree char *text = NULL;
   guint64 size, first, length;
@@ -210,14 +232,13 @@ api_library_file (HavenRequest *request)
   GString *head = NULL;
   GStatBuf status;
 
-  if (!path)
-    return;
   if (haven_file_full ()) {
     haven_request_fail (request, HAVEN_ERROR_LIMIT, "Too many files are being sent; try again.");
     return;
   }
   if (!api_may_stay (request))
     return;
+  input = g_file_read (file, NULL, NULL);
   if (!input || g_stat (path, &status) < 0) {
     haven_request_fail (request, HAVEN_ERROR_NO_FILE, "The recording's file cannot be read.");
     return;
@@ -239,6 +260,59 @@ api_library_file (HavenRequest *request)
     return;
   text = file_head (head, path, kind, first, length, size);
   haven_file_send (stream, socket, text, input, head_only ? 0 : length);
+}
+
+void
+api_library_file (HavenRequest *request)
+{
+  g_autoptr (HavenRecordingRow) row = path_recording (request);
+  const HavenPartRow *part = row ? find_part (request, row) : NULL;
+  g_autofree char *path = part ? find_file (part) : NULL;
+
+  if (path)
+    send_file (request, path);
+  else if (part)
+    haven_request_fail (request, HAVEN_ERROR_NO_FILE, "The recording's file is gone.");
+}
+
+static void
+send_beside (HavenRequest *request, const char *ending, const char *what)
+{
+  g_autoptr (HavenRecordingRow) row = path_recording (request);
+  const HavenPartRow *part = row ? find_part (request, row) : NULL;
+  g_autofree char *path = part ? find_beside (part, ending) : NULL;
+
+  if (path)
+    send_file (request, path);
+  else if (part)
+    haven_request_fail (request, HAVEN_ERROR_NO_FILE, "The recording has no %s.", what);
+}
+
+void
+api_library_chat (HavenRequest *request)
+{
+  send_beside (request, ".jsonl", "chat");
+}
+
+void
+api_library_subtitles (HavenRequest *request)
+{
+  send_beside (request, ".vtt", "subtitles");
+}
+
+/* That of a later part lies beside an earlier one. */
+void
+api_library_manifest (HavenRequest *request)
+{
+  g_autoptr (HavenRecordingRow) row = path_recording (request);
+  const HavenPartRow *part = row ? find_part (request, row) : NULL;
+  g_autofree char *name = part ? haven_filename_finished (part->path) : NULL, *path = NULL;
+  g_autoptr (JsonNode) manifest = name ? haven_manifest_find (name, &path) : NULL;
+
+  if (manifest)
+    send_file (request, path);
+  else if (part)
+    haven_request_fail (request, HAVEN_ERROR_NO_FILE, "The recording has no manifest yet.");
 }
 
 /* The picture that was kept when the recording began: media is not parsed in this process. */

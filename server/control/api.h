@@ -44,6 +44,9 @@ void api_library_list (HavenRequest *request);
 void api_library_get (HavenRequest *request);
 void api_library_delete (HavenRequest *request);
 void api_library_file (HavenRequest *request);
+void api_library_chat (HavenRequest *request);
+void api_library_subtitles (HavenRequest *request);
+void api_library_manifest (HavenRequest *request);
 void api_library_thumbnail (HavenRequest *request);
 
 void api_status_root (HavenRequest *request);

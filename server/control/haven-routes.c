@@ -43,6 +43,9 @@ const HavenRoute haven_routes[] = {
 
   { "GET", "/api/recordings", api_library_list },
   { "GET", "/api/recordings/{id}/file", api_library_file, NULL, STREAM },
+  { "GET", "/api/recordings/{id}/chat.jsonl", api_library_chat, NULL, STREAM },
+  { "GET", "/api/recordings/{id}/chat.vtt", api_library_subtitles, NULL, STREAM },
+  { "GET", "/api/recordings/{id}/manifest.json", api_library_manifest, NULL, STREAM },
   { "GET", "/api/recordings/{id}/thumbnail.jpg", api_library_thumbnail },
   { "GET", "/api/recordings/{id}", api_library_get },
   { "DELETE", "/api/recordings/{id}", api_library_delete },

@@ -61,7 +61,7 @@ ROW = {
     "recording_id", "session_id", "mint_id", "room_name", "participant_sid", "state", "error", "output_path",
     "start_time", "end_time", "duration_seconds", "file_size_bytes", "config", "parts",
 }  # fmt: skip
-PART = {"part", "path", "duration_seconds", "file_size_bytes", "complete", "recovered"}
+PART = {"part", "path", "duration_seconds", "file_size_bytes", "complete", "recovered", "chat", "subtitles"}
 CONNECTION = {
     "success", "mint_id", "livekit_url", "token", "room_name", "participant_sid", "role", "stream_data",
     "connection_status",
@@ -567,13 +567,17 @@ def test_the_library_lists_serves_and_deletes(haven, session):
     thumbnail = eventually(lambda: (t := haven.get(f"/api/recordings/{ids[0]}/thumbnail.jpg")).status == 200 and t)
     assert Image.open(io.BytesIO(thumbnail.body)).width == 320
     assert Path(row["output_path"]).with_suffix(".jpg").read_bytes() == thumbnail.body
+    assert haven.get(f"/api/recordings/{ids[0]}/manifest.json").body["recording_id"] == ids[0]
+    assert not row["parts"][0]["chat"] and not row["parts"][0]["subtitles"]
+    for nothing in ("chat.jsonl", "chat.vtt"):
+        assert_failure(haven.get(f"/api/recordings/{ids[0]}/{nothing}"), 404, "file_not_found")
 
     for id in ids:
         path = Path(haven.get(f"/api/recordings/{id}").body["output_path"])
         deleted = haven.delete(f"/api/recordings/{id}")
         assert deleted.status == 200 and deleted.body == {"success": True, "recording_id": id}
         assert not path.exists() and not any(path.with_suffix(end).exists() for end in (".json", ".jpg"))
-        for suffix in ("", "/file", "/thumbnail.jpg"):
+        for suffix in ("", "/file", "/chat.jsonl", "/chat.vtt", "/manifest.json", "/thumbnail.jpg"):
             assert_failure(haven.get(f"/api/recordings/{id}{suffix}"), 404, "recording_not_found")
 
 

@@ -244,5 +244,20 @@ def test_what_is_said_is_written_beside_the_recording(shared_livekit, room, publ
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert probed.stdout.strip() == "webvtt"
+
+    (part,) = row(haven, recording)["parts"]
+    assert part["chat"] and part["subtitles"]
+    for path, kind in (("chat.jsonl", "application/jsonl"), ("chat.vtt", "text/vtt")):
+        file, url = name.with_suffix(Path(path).suffix), f"/api/recordings/{recording}/{path}"
+        whole, size = haven.get(url), file.stat().st_size
+        assert (whole.status, whole.headers["Content-Type"], whole.body) == (200, kind, file.read_bytes())
+        assert f'filename="{file.name}"' in whole.headers["Content-Disposition"]
+        tail = haven.get(url, headers={"Range": "bytes=5-"})
+        assert tail.status == 206 and tail.headers["Content-Range"] == f"bytes 5-{size - 1}/{size}"
+        assert tail.body == whole.body[5:]
+        head = haven.call("HEAD", url)
+        assert head.status == 200 and int(head.headers["Content-Length"]) == size
+        assert_failure(haven.get(f"{url}?part=2"), 422, "invalid")
+    assert haven.get(f"/api/recordings/{recording}/manifest.json").body["recording_id"] == recording
     assert haven.delete(f"/api/recordings/{recording}").status == 200
     assert not list(haven.recordings.iterdir()), "it goes with its recording"

@@ -4,6 +4,8 @@ import asyncio
 import base64
 import os
 import signal
+import sqlite3
+import subprocess
 import time
 from pathlib import Path
 
@@ -86,6 +88,49 @@ async def look(browser, folder, name):
             await browser.color_scheme(scheme)
             assert await browser.evaluate(FITS), (name, width)
             await browser.screenshot(folder / f"{name}-{width}-{scheme}.png")
+
+
+def add_to_library(haven, paths, seconds):
+    """A recording with chat, of these files."""
+    with sqlite3.connect(haven.state / "haven-live.db") as db:
+        db.execute("INSERT INTO sessions VALUES (1, 'demo', 'demo', 'ended', NULL, 1, 2, 0, 1, 2, NULL, 0, 0)")
+        db.execute(
+            "INSERT INTO recordings (id, session_id, mint_id, room_name, format, video_quality, audio_quality, state, start_time,"
+            " end_time, updated_at, chat) VALUES ('r1', 1, 'demo', 'demo', 'webm', '', '', 'completed', 1, 2, 2, 1)"
+        )
+        for number, path in enumerate(paths, 1):
+            row = "r1", number, str(path), seconds, path.stat().st_size
+            db.execute("INSERT INTO parts (recording_id, number, path, duration, size, complete) VALUES (?, ?, ?, ?, ?, 1)", row)
+
+
+def test_what_was_said_is_shown_with_the_part_that_is_played(haven_factory, chromium):
+    """Both parts are of one process, which wrote one file of chat: line b comes a second into the second."""
+    haven = haven_factory()
+    haven.terminate()
+    paths = [haven.recordings / name for name in ("demo.webm", "demo-2.webm")]
+    haven.recordings.mkdir(exist_ok=True)
+    film = "num-buffers=150 ! video/x-raw,width=160,height=90,framerate=30/1 ! vp8enc deadline=1 ! webmmux"
+    for path, what in ((paths[0], film), (paths[1], film), (paths[0].with_suffix(".jpg"), "num-buffers=1 ! jpegenc")):
+        pipeline = f"videotestsrc {what} ! filesink location={path}"
+        subprocess.run(["gst-launch-1.0", "-q", *pipeline.split()], check=True, timeout=60)
+    cues = "WEBVTT\n\n00:00:02.000 --> 00:00:07.000\n<v ann>a\n\n00:00:06.000 --> 00:00:11.000\n<v ann>b\n"
+    (haven.recordings / "demo.vtt").write_text(cues)
+    (haven.recordings / "demo.jsonl").write_text("{}\n")
+    add_to_library(haven, paths, 5.0)
+    haven.start()
+
+    async def visit(browser):
+        shown = "document.getElementById('chat').track"
+        await go(browser, "recordings")
+        for part, starts in ((1, "2,6"), (2, "-3,1")):
+            await click(browser, f"#library li button[aria-label='Play part {part}: demo']")
+            await browser.until(f"[...({shown}.cues ?? [])].map(cue => cue.startTime).join() === '{starts}'")
+            await browser.until(f"{shown}.activeCues[0]?.getCueAsHTML().textContent === '{'ab'[part - 1]}'")
+        hrefs = "[...document.querySelectorAll('#library a')].map(a => a.pathname.split('/').pop() + a.search).join()"
+        assert await browser.evaluate(hrefs) == "file?part=1,chat.jsonl?part=1,chat.vtt?part=1,file?part=2"
+        assert_no_complaints(browser)
+
+    browse(chromium, haven.url, visit)
 
 
 def test_a_room_is_watched_recorded_and_played_again(haven, publisher, chromium, tmp_path):

@@ -69,9 +69,31 @@ export class Library {
     element('playing').hidden = false;
     element('playing-name').textContent = name;
     element('video-error').textContent = '';
+    this.#subtitle(recording, part);
     element('video').src = file(id, part);
     element('video').play().catch(() => {}); // it tells by its error event, or wants a click
     element('playing').scrollIntoView({block: 'nearest'});
+  }
+
+  /** What was said lies beside the first part that a process wrote, in its time, and goes on over those that follow. */
+  #subtitle({recording_id: id, parts}, part) {
+    const track = element('chat').cloneNode(); // what one has loaded stays with it
+    const source = parts.findLast(other => other.subtitles && other.part <= part);
+    element('chat').replaceWith(track);
+    if (!source) {
+      track.removeAttribute('src');
+      return;
+    }
+    const between = parts.filter(other => other.part >= source.part && other.part < part);
+    const later = between.reduce((sum, other) => sum + other.duration_seconds, 0);
+    track.addEventListener('load', () => {
+      for (const cue of track.track.cues) {
+        cue.startTime -= later;
+        cue.endTime -= later;
+      }
+    });
+    track.src = beside(id, 'chat.vtt', source.part);
+    track.track.mode = 'showing';
   }
 
   close() {
@@ -98,19 +120,21 @@ export class Library {
       facts.append(make('p', state === 'recording' ? 'rec' : 'bad', state));
     if (error)
       facts.append(make('p', 'bad', error));
-    parts.forEach(({part}) => buttons.append(...this.#partButtons(recording, part, parts.length > 1)));
+    parts.forEach(part => buttons.append(...this.#partButtons(recording, part, parts.length > 1)));
     if (state !== 'recording')
       buttons.append(this.#button('Delete', name, button => this.#delete(recording, button), 'danger'));
     row.append(thumbnail(id), facts, buttons);
     return row;
   }
 
-  #partButtons(recording, part, several) {
-    const which = several ? ` part ${part}` : '';
-    const download = make('a', 'button', `Download${which}`);
-    download.href = file(recording.recording_id, part);
-    download.download = '';
-    return [this.#button(`Play${which}`, recording.mint_id, () => this.play(recording, part)), download];
+  #partButtons(recording, {part, chat, subtitles}, several) {
+    const {recording_id: id, mint_id: name} = recording, which = several ? ` part ${part}` : '';
+    const buttons = [this.#button(`Play${which}`, name, () => this.play(recording, part)), download(`Download${which}`, file(id, part))];
+    if (chat)
+      buttons.push(download(`Chat${which}`, beside(id, 'chat.jsonl', part)));
+    if (subtitles)
+      buttons.push(download(`Subtitles${which}`, beside(id, 'chat.vtt', part)));
+    return buttons;
   }
 
   #button(text, name, action, className = '') {
@@ -139,7 +163,12 @@ export class Library {
   }
 }
 
-const file = (id, part) => address(`api/recordings/${encodeURIComponent(id)}/file`, {part});
+const beside = (id, name, part) => address(`api/recordings/${encodeURIComponent(id)}/${name}`, {part});
+const file = (id, part) => beside(id, 'file', part);
+
+function download(text, href) {
+  return Object.assign(make('a', 'button', text), {href, download: ''});
+}
 
 function thumbnail(id) {
   const picture = make('img');
