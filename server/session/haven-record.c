@@ -7,9 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "haven-manifest.h"
 #include "haven-session-error.h"
 #include "haven-session.h"
 
+#define THUMBNAIL_WIDTH 320
 #define MAX_SETTINGS (64 * 1024) /* bytes */
 
 typedef struct
@@ -120,6 +122,33 @@ on_duration (gpointer user_data)
 }
 
 static void
+on_first_picture (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autofree char *path = user_data;
+  g_autoptr (GBytes) jpeg = haven_graph_snapshot_finish (HAVEN_GRAPH (source), result, NULL);
+  gsize size;
+  const char *data = jpeg ? g_bytes_get_data (jpeg, &size) : NULL;
+
+  if (data && !g_file_test (path, G_FILE_TEST_EXISTS)) /* which may be another's */
+    g_file_set_contents (path, data, (gssize)size, NULL);
+}
+
+/* As serve does, beside what it records. */
+static void
+keep_first_picture (Recorder *self, GVariant *info)
+{
+  HavenGraph *graph = haven_session_get_graph (self->session, NULL);
+  const HavenAsk ask = { .width = THUMBNAIL_WIDTH };
+  const char *format = NULL, *path = NULL;
+
+  g_variant_lookup (info, "format", "&s", &format);
+  g_variant_lookup (info, "output_path", "&s", &path);
+  if (graph && haven_format_has_video (haven_format_find (format)))
+    haven_graph_snapshot_async (
+        graph, &ask, on_first_picture, haven_manifest_sibling (path, ".jpg"));
+}
+
+static void
 on_recording (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   Recorder *self = user_data;
@@ -132,6 +161,7 @@ on_recording (GObject *source, GAsyncResult *result, gpointer user_data)
     haven_session_stop (self->session, 1000, "done");
     return;
   }
+  keep_first_picture (self, info);
   if (self->duration)
     self->duration_timer = g_timeout_add_seconds (self->duration, on_duration, self);
   if (self->terminal)

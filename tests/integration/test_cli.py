@@ -428,17 +428,28 @@ def test_a_token_from_a_pipe_is_read_once_and_outlives_sighup(haven_factory, tmp
 
 def test_record_until_interrupted(livekit, publisher, start, tmp_path):
     publisher(video="vp8-360")
-    path = tmp_path / "alone.mkv"
+    path, picture = tmp_path / "alone.mkv", tmp_path / "alone.jpg"
     recorder = start("record", "demo", "-o", path, "--format", "source", "--json", env=livekit.env)
     part = tmp_path / "alone.mkv.part"
     eventually(lambda: part.exists() and part.stat().st_size > 300_000, 60, "some recording")
+    eventually(picture.exists, 30, "its first picture")
     recorder.interrupt()
     assert recorder.wait(10) == 0, recorder.output
     result = json.loads(recorder.lines[-1][1])
     assert result["success"] is True and result["final_path"] == str(path) and result["error"] == ""
     assert analyse.recording(path).sequence.share == 1
+    assert analyse.size_of_jpeg(picture.read_bytes()) == (320, 180)
     again = start("record", "demo", "-o", path, "--format", "source", env=livekit.env)
     assert again.wait(30) == 2 and "haven-live: " in again.output and "is there already" in again.output
+
+
+def test_record_leaves_the_picture_of_another_alone(livekit, publisher, start, tmp_path):
+    publisher(video="vp8-360")
+    path, picture = tmp_path / "film.mkv", tmp_path / "film.jpg"
+    picture.write_text("a poster")
+    recorder = start("record", "demo", "-o", path, "--format", "source", "--duration", "5", env=livekit.env)
+    assert recorder.wait(60) == 0, recorder.output
+    assert picture.read_text() == "a poster" and path.exists()
 
 
 def test_record_writes_what_is_said(livekit, rigctl, publisher, start, tmp_path):
