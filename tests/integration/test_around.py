@@ -257,7 +257,7 @@ def test_what_is_said_is_written_beside_the_recording(shared_livekit, room, publ
         assert tail.body == whole.body[5:]
         head = haven.call("HEAD", url)
         assert head.status == 200 and int(head.headers["Content-Length"]) == size
-        assert_failure(haven.get(f"{url}?part=2"), 422, "invalid")
+        assert_failure(haven.get(f"{url}?part=2"), 422, "invalid_request")
     assert haven.get(f"/api/recordings/{recording}/manifest.json").body["recording_id"] == recording
     assert haven.delete(f"/api/recordings/{recording}").status == 200
     assert not list(haven.recordings.iterdir()), "it goes with its recording"
