@@ -500,5 +500,6 @@ haven_recorder_free (HavenRecorder *recorder)
   g_clear_pointer (&recorder->report, haven_recorder_report_free);
   g_clear_pointer (&recorder->seam, haven_seam_unref);
   g_clear_error (&recorder->error);
+  gst_clear_buffer (&recorder->last_picture);
   g_free (recorder);
 }

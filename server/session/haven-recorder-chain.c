@@ -10,6 +10,9 @@
 
 #define MAX_CANVAS_WIDTH 1280
 #define MAX_CANVAS_HEIGHT 720
+#define PICTURE_TIME (GST_SECOND / 30)
+#define PACKET_TIME (20 * GST_MSECOND)
+#define MIN_MUTE (200 * GST_MSECOND) /* shorter gaps are packets that are lost */
 
 /* -- the picture */
 
@@ -222,7 +225,7 @@ static GstElement *
 add_sound (HavenRecorder *recorder, GstCaps *caps, GError **error)
 {
   GstBin *bin = GST_BIN (recorder->bin);
-  /* Some muxers wait for pictures while they are muted; the sound of that time waits here. */
+  /* A muxer waits for the first picture; the sound until then waits here. */
   GstElement *queue = recorder->queues[HAVEN_AUDIO] = haven_branch_make_queue (bin, 0, 32, 1800);
 
   return is_pcm (recorder->format) ? add_pcm (bin, queue, caps, error) : queue;
@@ -289,7 +292,7 @@ note_time (HavenRecorder *recorder, HavenKind kind, GstPad *pad, GstBuffer *buff
 {
   GstClockTime time = time_in_branch (pad, buffer);
 
-  if (GST_CLOCK_TIME_IS_VALID (time))
+  if (GST_CLOCK_TIME_IS_VALID (time) && !GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP))
     haven_timeline_add (&recorder->timelines[kind], time - recorder->offset,
         GST_BUFFER_DURATION_IS_VALID (buffer) ? GST_BUFFER_DURATION (buffer) : 0);
 }
@@ -351,6 +354,8 @@ on_rate (GstPad *pad, GstPadProbeInfo *info, gpointer user_data) /* streaming th
   return GST_PAD_PROBE_DROP;
 }
 
+/* -- a muted track holds up no other */
+
 /* GstCollectPads waits for data of each pad that is locked in that, which muxers lock all but
  * subtitles in. One that is not is waited for until its GAP events have passed the others' data:
  * the sound of a muted picture goes to the file, and not to memory until the picture comes back.
@@ -383,14 +388,90 @@ on_gap_before_encoder (
   return GST_PAD_PROBE_DROP;
 }
 
-static void
-wait_for_no_gap (HavenRecorder *recorder, HavenKind kind, GstPad *pad)
+/* mp4mux writes a sample when the next one says how long it lasts: GAP events do not help it.
+ * Before them it gets what a player makes of them, the last picture once more, and silence; by the
+ * event GstAggregator then knows that it need not wait for data of the pad.
+ *
+ * Returns: when such a sample may begin, at the latest; GST_CLOCK_TIME_NONE: this is no such gap */
+static GstClockTime
+time_to_fill (GstEvent *event, GstClockTime length)
 {
-  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, on_first_into_collect_pads, NULL, NULL);
+  GstClockTime start, duration;
+
+  if (GST_EVENT_TYPE (event) != GST_EVENT_GAP)
+    return GST_CLOCK_TIME_NONE;
+  gst_event_parse_gap (event, &start, &duration);
+  return GST_CLOCK_TIME_IS_VALID (duration) && duration >= MIN_MUTE ? start + duration - length
+                                                                    : GST_CLOCK_TIME_NONE;
+}
+
+static GstPadProbeReturn
+on_picture_or_gap (
+    GstPad *pad, GstPadProbeInfo *info, gpointer user_data) /* streaming thread of the queue */
+{
+  HavenRecorder *recorder = user_data;
+  GstClockTime time;
+
+  if (info->type & GST_PAD_PROBE_TYPE_BUFFER) {
+    gst_buffer_replace (&recorder->last_picture, GST_PAD_PROBE_INFO_BUFFER (info));
+    return GST_PAD_PROBE_OK;
+  }
+  time = time_to_fill (GST_PAD_PROBE_INFO_EVENT (info), PICTURE_TIME);
+  if (GST_CLOCK_TIME_IS_VALID (time) && recorder->last_picture
+      && time > GST_BUFFER_PTS (recorder->last_picture)) {
+    GstBuffer *again = gst_buffer_copy (recorder->last_picture);
+
+    GST_BUFFER_PTS (again) = time;
+    gst_pad_chain (pad, again);
+  }
+  return GST_PAD_PROBE_OK;
+}
+
+static GstPadProbeReturn
+on_gap_of_sound (
+    GstPad *pad, GstPadProbeInfo *info, gpointer user_data) /* streaming thread of the queue */
+{
+  static const guint8 silence[] = { 0xf8, 0xff, 0xfe }; /* Opus, 20 ms */
+  HavenRecorder *recorder = user_data;
+  GstClockTime time = time_to_fill (GST_PAD_PROBE_INFO_EVENT (info), PACKET_TIME);
+  GstBuffer *packet;
+
+  if (!GST_CLOCK_TIME_IS_VALID (time) || !g_atomic_int_get (&recorder->muxed[HAVEN_AUDIO]))
+    return GST_PAD_PROBE_OK;
+  packet = gst_buffer_new_memdup (silence, sizeof silence);
+  GST_BUFFER_PTS (packet) = time;
+  GST_BUFFER_DURATION (packet) = PACKET_TIME;
+  GST_BUFFER_FLAG_SET (packet, GST_BUFFER_FLAG_GAP); /* the manifest tells of the gap */
+  gst_pad_push (pad, packet);
+  return GST_PAD_PROBE_OK;
+}
+
+static void
+fill_gaps (HavenRecorder *recorder, HavenKind kind)
+{
+  if (kind == HAVEN_AUDIO)
+    haven_branch_add_probe (recorder->queues[kind], "src", GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM,
+        on_gap_of_sound, recorder);
+  else if (recorder->encodes)
+    haven_branch_add_probe (recorder->encoder, "sink",
+        GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, on_picture_or_gap,
+        recorder);
+}
+
+/* @pad: the muxer's */
+static void
+wait_for_no_gap (HavenRecorder *recorder, HavenKind kind, GstElement *muxer, GstPad *pad)
+{
+  if (GST_IS_AGGREGATOR (muxer))
+    fill_gaps (recorder, kind);
+  else
+    gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, on_first_into_collect_pads, NULL, NULL);
   if (kind == HAVEN_VIDEO && recorder->encodes)
     haven_branch_add_probe (recorder->encoder, "sink", GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM,
         on_gap_before_encoder, recorder->encoder);
 }
+
+/* -- the muxer and its file */
 
 /* wavenc would write tags behind the sound. The header is set by the file's size while it grows, as
  * if all behind it were sound. */
@@ -415,8 +496,8 @@ connect_muxer (HavenRecorder *recorder, HavenKind kind, GstElement *last, GstEle
     return FALSE;
   gst_pad_add_probe (
       pad, GST_PAD_PROBE_TYPE_BUFFER, haven_branch_on_count, &recorder->muxed[kind], NULL);
-  if (!only && !GST_IS_AGGREGATOR (muxer))
-    wait_for_no_gap (recorder, kind, pad);
+  if (!only)
+    wait_for_no_gap (recorder, kind, muxer, pad);
   haven_branch_count_passage (queue);
   note_times (recorder, kind);
   if (strcmp (recorder->format->container, "ogg") == 0) {
@@ -455,7 +536,7 @@ add_file (HavenRecorder *recorder, GstElement *muxer, const char *path)
   g_autoptr (GstPad) pad = gst_element_get_static_pad (file, "sink");
 
   haven_branch_set_if_there (muxer, "offset-to-zero", "true");
-  haven_branch_set_if_there (muxer, "fragment-duration", "1000");
+  haven_branch_set_if_there (muxer, "fragment-duration", "100");
   haven_branch_set_if_there (muxer, "fragment-mode", "first-moov-then-finalise");
   g_object_set (file, "location", path, "async", FALSE, "sync", FALSE, NULL);
   gst_util_set_object_arg (G_OBJECT (file), "buffer-mode", "unbuffered");

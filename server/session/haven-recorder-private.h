@@ -35,6 +35,7 @@ struct _HavenRecorder
 
   gint muxed[HAVEN_N_KINDS]; /* buffers; atomic */
   GstClockTime zero;         /* time in the branch that is 0 in an Ogg file; the queue's thread */
+  GstBuffer *last_picture;   /* (owned) (nullable) before the encoder; the queue's thread */
   HavenRecorderStats last;   /* when bin was still there */
 
   /* of what goes to the muxer or the encoder, in running time; streaming thread of the queue, and

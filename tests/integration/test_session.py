@@ -4,9 +4,12 @@ import hashlib
 import itertools
 import json
 import random
+import shutil
+import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from havenlib import analyse
@@ -316,6 +319,77 @@ def test_a_killed_session_leaves_what_it_recorded(livekit, publisher, session, t
     assert abs(analyse.probe(path)["duration"] - recovered["duration_seconds"]) < 0.1
     (part,) = json.loads(path.with_suffix(".json").read_text())["parts"]
     assert part["recovered"] and part["size_bytes"] == path.stat().st_size
+
+
+@pytest.mark.parametrize("muted, form, extension", [
+    (kind, form, extension) for kind in ("video", "audio") for form, extension in (("source", "mkv"), ("h264", "mp4"))
+])  # fmt: skip
+def test_a_muted_track_holds_up_no_other(livekit, publisher, session, tmp_path, muted, form, extension):
+    """What comes meanwhile is in the file, also where the session is killed then, and what follows is in its place."""
+    streamer = publisher(video="vp8-360")
+    process = session()
+    control = process.control()
+    control.call("start", **credentials(livekit))
+
+    def record(name):
+        path = tmp_path / f"{name}.{extension}"
+        control.call("start_recording", path=str(path), format=form, video_quality="low")
+        return path
+
+    def more(seconds, *kinds):
+        rates = {"video": 30, "audio": 50}
+        before = control.call("get_recording")
+
+        def come():
+            now = control.call("get_recording")
+            return all(now[f"{k}_frames"] >= before[f"{k}_frames"] + rates[k] * seconds for k in kinds)
+
+        eventually(come, 60, f"{seconds} s of {kinds}")
+
+    other = "audio" if muted == "video" else "video"
+    path = record("finished")
+    more(4, muted, other)
+    streamer.command(f"mute {muted}")
+    more(15, other)
+    streamer.command(f"unmute {muted}")
+    more(4, muted, other)
+    info = control.call("stop_recording")
+    (part,) = json.loads(path.with_suffix(".json").read_text())["parts"]
+    found = analyse.recording(path)
+    print(part, found.sequence, found.offsets)
+    assert info["error"] == "" and control.took < 2
+    assert [(gap["kind"], gap["reason"]) for gap in part["gaps"]] == [(muted, "muted")]
+    assert part["gaps"][0]["duration_seconds"] > 13 and not any(part["drops"].values())
+    assert abs(found.probe["duration"] - part["duration_seconds"]) < 0.2
+    assert part["video_frames"] == packet_count(path, "v:0") and part["audio_frames"] == packet_count(path, "a:0")
+    assert len(found.offsets) >= 4 and all(abs(ms) < 40 for _, ms in found.offsets)
+
+    path = record("killed")
+    more(2, muted, other)
+    streamer.command(f"mute {muted}")
+    more(3, other)
+    # It is not killed ten times, but stopped at random moments, and its file copied.
+    part, begin, copies = path.with_name(path.name + ".part"), control.call("get_recording")["duration_seconds"], []
+    for n, seconds in enumerate(sorted(random.Random(f"{muted}-{form}").uniform(0, 5) for _ in range(10))):
+        eventually(lambda: control.call("get_recording")["duration_seconds"] > begin + seconds, 60, "some recording")
+        process.send_signal(signal.SIGSTOP)
+        eventually(lambda: Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", 10, "its stop")
+        copies.append((time.monotonic_ns(), part.with_name(f"copy-{n}-{part.name}")))
+        shutil.copy(part, copies[-1][1])
+        process.send_signal(signal.SIGCONT)
+    lost = [lost_of(streamer, at, recover(copy)["path"], other) for at, copy in copies]
+    print(f"\n{muted} muted, {form}: of the {other} are lost {[round(seconds, 2) for seconds in lost]} s")
+    assert max(lost) < 2
+
+
+def lost_of(streamer, at, path, kind):
+    """How long before that moment the last of a kind that a file has was sent, s."""
+    frames = analyse.read_video(path)
+    last = analyse.read_audio(path)[-1][0] if kind == "audio" else frames[-1].pts
+    # The last picture that came, not one that stands in for those that did not.
+    came = [now for before, now in zip([None, *frames], frames) if not before or now.counter != before.counter][-1]
+    (delay,) = analyse.latencies(streamer.sent(), [(came.counter, at)])
+    return delay / 1000 - (last - came.pts)
 
 
 def recover(path):
