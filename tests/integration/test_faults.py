@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -169,6 +170,50 @@ def test_a_session_that_is_stopped_while_the_disk_hangs_leaves_a_recording(
     (part,) = eventually(lambda: (p := row(haven, recording)["parts"])[0]["complete"] and p, 30, "its recovery")
     assert part["recovered"] and row(haven, recording)["error"] == told["error"]
     assert_ends_where_it_hung(part["path"], streamer, hung_at)
+
+
+READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
+NAMESPACE = ["unshare", "--map-root-user", "--mount"]
+
+
+def test_what_cannot_be_finished_yet_waits_for_a_disk_that_works(
+    shared_livekit, room, publisher, haven_factory, tmp_path
+):
+    """The disk fails while no server is there, and is read-only for the first that comes."""
+    if subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount in a namespace of his own")
+    disk = Disk(tmp_path / "recordings", tmp_path / "fault")
+    first = haven_factory(shared_livekit, env=disk.env)
+    publisher(server=shared_livekit, room=room, video="vp8-720")
+    recording = record(first, room, output_format="source", segment_mb=1)
+    eventually(lambda: len([p for p in row(first, recording)["parts"] if p["complete"]]) == 1, 60, "a whole part")
+    first.kill()
+    disk.fail("sync")
+    path = eventually(lambda: next(iter(disk.directory.glob("*.json")), None), 60, "the manifest")
+    told = json.loads(path.read_text())
+    whole = [part.get("complete", True) for part in told["parts"]]  # another may have begun meanwhile
+    assert whole[0] and not whole[-1] and "Input/output error" in told["error"]
+    left = [disk.directory / f"{part['file']}.part" for part in told["parts"] if "complete" in part]
+    before = [file.read_bytes() for file in left]
+
+    second = haven_factory(shared_livekit, under=[*NAMESPACE, "sh", "-c", READ_ONLY, "sh", disk.directory])
+    failed = json.loads(second.process.wait_for(r'.*"event":"recovery-failed".*', 60).group())
+    assert failed["path"] == str(left[0]) and failed["message"] == "Read-only file system"
+    parts = row(second, recording)["parts"]
+    assert [part["complete"] for part in parts] == whole and parts[-1]["path"] == str(left[-1])
+    assert row(second, recording)["state"] == "interrupted" and [file.read_bytes() for file in left] == before
+    second.terminate()
+
+    disk.mend()
+    third = haven_factory(shared_livekit)
+    eventually(lambda: all(part["complete"] for part in row(third, recording)["parts"]), 30, "the recovery")
+    parts = row(third, recording)["parts"]
+    assert parts[-1]["path"] == str(left[-1].with_suffix("")) and not any(file.exists() for file in left)
+    manifest = json.loads(path.read_text())
+    assert [part["file"] for part in manifest["parts"]] == [Path(part["path"]).name for part in parts]
+    assert not any("complete" in part for part in manifest["parts"]) and len(list(disk.directory.glob("*.json"))) == 1
+    seen = analyse.sequence([frame.counter for part in parts for frame in analyse.read_video(part["path"])])
+    assert seen.share == 1 and not seen.duplicates and not seen.out_of_order
 
 
 STILL = 10  # seconds
