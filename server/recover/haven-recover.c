@@ -35,7 +35,8 @@ find_container (RecoverFile *file)
     return recover_mp4;
   if (memcmp (head, "OggS", 4) == 0)
     return recover_ogg;
-  if (memcmp (head, "RIFF", 4) == 0 && memcmp (head + 8, "WAVE", 4) == 0)
+  if ((memcmp (head, "RIFF", 4) == 0 || memcmp (head, "RF64", 4) == 0)
+      && memcmp (head + 8, "WAVE", 4) == 0)
     return recover_wav;
   return NULL;
 }

@@ -1,5 +1,6 @@
-/* WAV: the sizes in its head, of which wavenc writes placeholders at first. That of the whole is
- * the last one that is written.
+/* WAV: the sizes in its head, of which wavenc writes placeholders at first. Those of 64 bits are in
+ * a chunk of their own, where there is room for it (EBU Tech 3306). The size of the whole is the
+ * last one that is written.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -8,18 +9,35 @@
 #include "recover-file.h"
 
 #define MAX_CHUNKS 32 /* before the sound */
+#define ROOM_AT 12    /* of the chunk "ds64", or "JUNK" in its place */
+#define SIZES_AT 20   /* of the whole, of the sound, and samples */
+#define SIZES 24
 
 typedef struct
 {
   guint64 data; /* where the sound begins */
   guint32 size; /* of it, as its chunk says */
   guint32 per_second, block;
+  gboolean has_room; /* for sizes of 64 bits */
+  gboolean large;    /* they count */
 } Wav;
 
 static guint32
 read32 (const guint8 *data)
 {
   return (guint32)data[0] | (guint32)data[1] << 8 | (guint32)data[2] << 16 | (guint32)data[3] << 24;
+}
+
+static guint64
+read64 (const guint8 *data)
+{
+  return read32 (data) | (guint64)read32 (data + 4) << 32;
+}
+
+static gboolean
+is_one_of (const guint8 *data, const char *a, const char *b)
+{
+  return memcmp (data, a, 4) == 0 || memcmp (data, b, 4) == 0;
 }
 
 static gboolean
@@ -31,6 +49,8 @@ read_head (RecoverFile *file, Wav *wav)
   for (guint i = 0; i < MAX_CHUNKS && recover_file_read (file, at, chunk, sizeof chunk); i++) {
     guint32 size = read32 (chunk + 4);
 
+    if (at == ROOM_AT && is_one_of (chunk, "ds64", "JUNK"))
+      wav->has_room = size >= SIZES;
     if (memcmp (chunk, "fmt ", 4) == 0
         && recover_file_read (file, at + sizeof chunk, format, sizeof format)) {
       wav->per_second = read32 (format + 8);
@@ -53,6 +73,47 @@ patch_size (RecoverFile *file, guint64 at, guint64 size, GError **error)
   return recover_file_patch (file, at, &value, sizeof value, error);
 }
 
+static gboolean
+patch_size64 (RecoverFile *file, guint64 at, guint64 size, GError **error)
+{
+  guint64 value = GUINT64_TO_LE (size);
+
+  return recover_file_patch (file, at, &value, sizeof value, error);
+}
+
+static gboolean
+is_complete (RecoverFile *file, const Wav *wav, const guint8 *head)
+{
+  guint8 sizes[SIZES];
+
+  if (wav->large)
+    return recover_file_read (file, SIZES_AT, sizes, sizeof sizes)
+           && read64 (sizes) == file->size - 8 && read64 (sizes + 8) <= file->size - wav->data;
+  if (file->size - 8 > G_MAXUINT32)
+    return !wav->has_room && read32 (head + 4) == G_MAXUINT32;
+  return read32 (head + 4) == file->size - 8 && wav->size <= file->size - wav->data;
+}
+
+static gboolean
+finish (RecoverFile *file, const Wav *wav, guint64 sound, GError **error)
+{
+  return patch_size (file, wav->data - 4, sound, error) && recover_file_sync (file, error)
+         && patch_size (file, 4, file->size - 8, error) && recover_file_sync (file, error);
+}
+
+static gboolean
+finish_large (RecoverFile *file, const Wav *wav, guint64 sound, GError **error)
+{
+  static const guint8 head[] = "RF64\xFF\xFF\xFF\xFFWAVEds64";
+
+  return patch_size64 (file, SIZES_AT + 8, sound, error)
+         && patch_size64 (file, SIZES_AT + 16, sound / wav->block, error)
+         && patch_size (file, wav->data - 4, G_MAXUINT32, error) && recover_file_sync (file, error)
+         && recover_file_patch (file, 0, head, ROOM_AT + 4, error)
+         && recover_file_sync (file, error) && patch_size64 (file, SIZES_AT, file->size - 8, error)
+         && recover_file_sync (file, error);
+}
+
 gboolean
 recover_wav (RecoverFile *file, HavenRecovery *recovery, GError **error)
 {
@@ -66,8 +127,8 @@ recover_wav (RecoverFile *file, HavenRecovery *recovery, GError **error)
         "There is nothing in it but its head");
     return FALSE;
   }
-  if (read32 (head + 4) == MIN (file->size - 8, G_MAXUINT32)
-      && (wav.size <= file->size - wav.data || file->size > G_MAXUINT32)) {
+  wav.large = wav.has_room && memcmp (head, "RF64", 4) == 0;
+  if (is_complete (file, &wav, head)) {
     recovery->complete = TRUE;
     return TRUE;
   }
@@ -75,7 +136,9 @@ recover_wav (RecoverFile *file, HavenRecovery *recovery, GError **error)
   sound -= sound % wav.block;
   recovery->audio_frames = sound / wav.block;
   recovery->duration = wav.per_second ? (double)sound / wav.per_second : 0;
-  return recover_file_cut (file, wav.data + sound, recovery, error)
-         && patch_size (file, wav.data - 4, sound, error) && recover_file_sync (file, error)
-         && patch_size (file, 4, file->size - 8, error) && recover_file_sync (file, error);
+  if (!recover_file_cut (file, wav.data + sound, recovery, error))
+    return FALSE;
+  return wav.large || (wav.has_room && file->size - 8 > G_MAXUINT32)
+             ? finish_large (file, &wav, sound, error)
+             : finish (file, &wav, sound, error);
 }

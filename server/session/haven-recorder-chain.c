@@ -6,6 +6,7 @@
 
 #include "haven-recorder-private.h"
 #include "haven-session-error.h"
+#include "haven-wav.h"
 #include "live-decoder.h"
 
 #define MAX_CANVAS_WIDTH 1280
@@ -482,6 +483,24 @@ on_wav_event (GstPad *pad, GstPadProbeInfo *info, gpointer user_data) /* streami
                                                                            : GST_PAD_PROBE_OK;
 }
 
+/* wavenc has 64 bits for the sizes from the beginning; players know a file of 32 bits better. */
+static GstPadProbeReturn
+on_wav_buffer (GstPad *pad, GstPadProbeInfo *info, gpointer user_data) /* streaming thread */
+{
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  GstMapInfo map;
+
+  if (GST_BUFFER_OFFSET (buffer) != 0)
+    return GST_PAD_PROBE_OK;
+  GST_PAD_PROBE_INFO_DATA (info) = buffer = gst_buffer_make_writable (buffer);
+  if (gst_buffer_map (buffer, &map, GST_MAP_READWRITE)) {
+    if (map.size == HAVEN_WAV_HEADER)
+      haven_wav_describe (map.data, haven_wav_read_size (map.data));
+    gst_buffer_unmap (buffer, &map);
+  }
+  return GST_PAD_PROBE_OK;
+}
+
 /* What goes into the muxer, counted. */
 static gboolean
 connect_muxer (HavenRecorder *recorder, HavenKind kind, GstElement *last, GstElement *muxer)
@@ -540,7 +559,14 @@ add_file (HavenRecorder *recorder, GstElement *muxer, const char *path)
   haven_branch_set_if_there (muxer, "fragment-mode", "first-moov-then-finalise");
   g_object_set (file, "location", path, "async", FALSE, "sync", FALSE, NULL);
   gst_util_set_object_arg (G_OBJECT (file), "buffer-mode", "unbuffered");
-  gst_element_link (muxer, file);
+  if (is_pcm (recorder->format)) {
+    g_autoptr (GstCaps) caps = gst_caps_new_empty_simple ("audio/x-rf64");
+
+    gst_element_link_filtered (muxer, file, caps);
+    gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, on_wav_buffer, NULL, NULL);
+  } else {
+    gst_element_link (muxer, file);
+  }
   gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, on_file_begin, recorder, NULL);
   gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, on_file_end, recorder, NULL);
 }

@@ -23,7 +23,7 @@
 #define MAX_PARTS 1000
 #define MAX_SEGMENT_MINUTES (7 * 24 * 60)
 #define MAX_WAV \
-  (G_GUINT64_CONSTANT (4000) * 1000000) /* bytes; its header knows no more than 4 GB */
+  (G_GUINT64_CONSTANT (4000) * 1000000) /* bytes; many players know no more than 4 GB */
 
 G_DEFINE_FINAL_TYPE (HavenRecording, haven_recording, G_TYPE_OBJECT)
 
@@ -244,7 +244,7 @@ on_sync (gpointer user_data)
 
   look_at_size (self, part);
   look_at_clock (self, part);
-  if (strcmp (self->format->container, "wav") == 0)
+  if (!self->stopping && strcmp (self->format->container, "wav") == 0) /* then wavenc does it */
     haven_wav_set_size (part->fd, part->size);
   if (!has_room (self, part->path, &error))
     fail (self, error);

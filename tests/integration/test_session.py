@@ -3,10 +3,12 @@
 import hashlib
 import itertools
 import json
+import os
 import random
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -243,7 +245,7 @@ def test_sound_alone(livekit, publisher, session, tmp_path, form, extension, cod
     assert control.took < 2 and info["video_frames"] == 0 and info["error"] == ""
 
     if form == "wav":  # nothing but sound is behind its header: that is set by the file's size while the file grows
-        assert int.from_bytes(path.read_bytes()[40:44], "little") == path.stat().st_size - 44
+        assert int.from_bytes(path.read_bytes()[76:80], "little") == path.stat().st_size - 80
     found = analyse.probe(path)
     manifest = eventually(lambda: summed(path), 30, "checksums")
     (part,) = manifest["parts"]
@@ -259,6 +261,39 @@ def test_sound_alone(livekit, publisher, session, tmp_path, form, extension, cod
     assert len(beeps) > 4 and max(steps) > 2 and all(abs(s - round(s)) < 0.04 for s in steps)
     at = gap["start_seconds"] + start, gap["start_seconds"] + start + gap["duration_seconds"]
     assert not any(at[0] + 0.1 < beep < at[1] - 0.1 for beep in beeps)
+
+
+def test_a_wav_of_more_than_4_gb(livekit, publisher, session, tmp_path):
+    """Another part begins before that; where none can be made, the header says more. Holes make the files as large."""
+    publisher(video="vp8-360")
+    process = session()
+    control = process.control()
+    control.call("start", **credentials(livekit))
+    first, second, third = (tmp_path / f"{name}.wav.part" for name in ("long", "long-2", "long-3"))
+    control.call("start_recording", path=str(first.with_suffix("")), format="wav")
+    eventually(lambda: first.stat().st_size > 100_000, 60, "some sound")
+    third.write_text("taken")
+    os.truncate(first, 4_000_000_000)
+    eventually(first.with_suffix("").exists, 60, "the end of the first part")
+    eventually(lambda: second.stat().st_size > 100_000, 60, "some sound in the second")
+    os.truncate(second, 4_400_000_080)
+
+    def header():
+        with second.open("rb") as file:
+            return file.read(80)
+
+    eventually(lambda: header()[:4] == b"RF64", 30, "a header of 64 bits")
+    block = int.from_bytes(header()[68:70], "little")
+    size = second.stat().st_size
+    assert struct.unpack_from("<QQQ", header(), 20) == (size - 8, size - 80, (size - 80) // block)
+    assert abs(analyse.probe(second)["duration"] - (size - 80) / block / 48000) < 0.01
+    assert len(control.call("get_recording")["parts"]) == 2 and third.read_text() == "taken"
+    process.kill()
+    os.truncate(second, size + 10 * block + 1)  # what came after that, and a torn sample
+    found = recover(second)
+    assert found["size_bytes"] == size + 10 * block and found["cut_bytes"] == 1
+    assert found["audio_frames"] == (size - 80) // block + 10
+    assert abs(analyse.probe(second.with_suffix(""))["duration"] - found["duration_seconds"]) < 0.01
 
 
 @pytest.mark.parametrize("room, form, extension", [("vp8-720", "source", "mkv"), ("vp8-360", "webm", "webm")])

@@ -110,6 +110,7 @@ static const char *const writers[][2] = {
                 "opusparse ! queue ! m." },
   { "ogg", OPUS "oggmux name=m" },
   { "wav", PCM "wavenc name=m" },
+  { "rf64", PCM "wavenc ! capsfilter name=m caps=audio/x-rf64" },
 };
 
 typedef struct
