@@ -61,9 +61,15 @@ MEDIA_MODULES = {
 }  # fmt: skip
 # Of these, what encodes, shows a page, or starts and stops without a pause: a core is not enough for it.
 ALONE_MODULES = {
-    "test_faults", "test_lifecycle", "test_page", "test_pipelines", "test_recording_scenarios", "test_session",
-    "test_smoke", "test_soak", "test_watch_record",
+    "test_lifecycle", "test_page", "test_recording_scenarios", "test_smoke", "test_soak", "test_watch_record",
 }  # fmt: skip
+# Where a module has tests of both kinds, those that take one of these as their form or script. Others are marked.
+ENCODED = {"av1", "h264", "vp9", "webm", "mp4", "record-av1", "watch-and-record"}
+
+
+def encodes(item):
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return not ENCODED.isdisjoint({parameters.get("form"), parameters.get("script")})
 
 
 def pytest_configure(config):
@@ -81,7 +87,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.module.__name__ in MEDIA_MODULES and "publisher" in item.fixturenames:
             item.add_marker("media")
-        if item.module.__name__ in ALONE_MODULES:
+        if item.module.__name__ in ALONE_MODULES or encodes(item):
             item.add_marker("alone")
         if not item.get_closest_marker("media"):
             item.add_marker(pytest.mark.flaky(reruns=0))

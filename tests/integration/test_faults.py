@@ -221,6 +221,7 @@ SETTLING = 2  # seconds in which picture and sound find each other; docs/livekit
 
 
 @pytest.mark.parametrize("form", ["av1", "source"])
+@pytest.mark.alone
 def test_a_recording_goes_on_after_its_process_stood_still(
     shared_livekit, room, publisher, haven_factory, started, form
 ):

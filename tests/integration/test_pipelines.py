@@ -93,6 +93,7 @@ def test_watch(run, publisher):
     finish(watch)
 
 
+@pytest.mark.alone
 def test_record_av1_keeps_its_canvas_when_the_streamer_changes_size(run, publisher):
     streamer = publisher()
     record = run("record-av1", "demo", ROOM="not-this-one", OUTPUT="a.mkv", WIDTH=480, HEIGHT=480, BITRATE=400)
@@ -110,6 +111,7 @@ def test_record_av1_keeps_its_canvas_when_the_streamer_changes_size(run, publish
     assert max(b.pts - a.pts for a, b in zip(frames, frames[1:])) < 1.5  # the key frame of the new size
 
 
+@pytest.mark.alone
 def test_watch_and_record_without_sound(run, publisher):
     publisher(audio=None)
     port = free_port()
@@ -123,6 +125,7 @@ def test_watch_and_record_without_sound(run, publisher):
     assert probe["video"]["codec_name"] == "av1" and probe["audio"] is None
 
 
+@pytest.mark.alone
 def test_an_encoder_that_is_too_slow_disturbs_neither_the_page_nor_memory(run, publisher):
     publisher(video="vp8-360")
     port = free_port()

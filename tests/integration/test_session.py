@@ -263,6 +263,7 @@ def test_sound_alone(livekit, publisher, session, tmp_path, form, extension, cod
     assert not any(at[0] + 0.1 < beep < at[1] - 0.1 for beep in beeps)
 
 
+@pytest.mark.alone
 def test_a_wav_of_more_than_4_gb(livekit, publisher, session, tmp_path):
     """Another part begins before that; where none can be made, the header says more. Holes make the files as large."""
     publisher(video="vp8-360")
