@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from havenlib.events import Events
+from havenlib.haven import PROGRAM
 from havenlib.livekit import RigCtl
 from havenlib.process import eventually
 from livekit import rtc
@@ -87,7 +88,7 @@ ENDS = [
     (session_is_stopped, None),
     (room_is_deleted, "the room was deleted"),
     (we_are_removed, "removed from the room"),
-    (another_takes_our_identity, "another client"),
+    (another_takes_our_identity, "Another client joined"),
     (livekit_stays_away, "was lost for"),
     (process_is_told_to_end, "The session was ended: the server stops"),
     (server_is_told_to_end, "The session was ended: the server is shutting down"),
@@ -138,3 +139,15 @@ def test_a_session_that_dies_again_and_again_is_why_its_recording_ended(livekit,
     print("\n", told["error"])
     assert told["state"] == "interrupted" and "died three times within a minute" in told["error"]
     assert row(at)["error"] == told["error"]
+
+
+def test_a_room_that_is_deleted_is_no_failure_of_haven_live_record(livekit, publisher, launch, room, tmp_path):
+    publisher(server=livekit, room=room, video="vp8-360")
+    file = tmp_path / "alone.mkv"
+    recorder = launch(PROGRAM, "record", room, "-o", file, "-f", "source", "--json", env=livekit.env)
+    part = tmp_path / "alone.mkv.part"
+    eventually(lambda: part.exists() and part.stat().st_size > 100_000, 60, "some recording")
+    RigCtl(livekit).delete(room)
+    assert recorder.wait(30) == 0, recorder.output
+    assert json.loads(recorder.lines[-1][1])["error"] == ""
+    assert "the room was deleted" in json.loads(file.with_suffix(".json").read_text())["error"]
