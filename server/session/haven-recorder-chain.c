@@ -14,6 +14,11 @@
 #define PICTURE_TIME (GST_SECOND / 30)
 #define PACKET_TIME (20 * GST_MSECOND)
 #define MIN_MUTE (200 * GST_MSECOND) /* shorter gaps are packets that are lost */
+/* ms, of fragments of MP4: what waits for one is lost with the session. mp4mux 1.22 loses 4 kB of
+ * memory with each, so that they are short only while a track is muted, whose GAP events come late.
+ */
+#define FRAGMENT "1000"
+#define FRAGMENT_WHILE_MUTED "200"
 
 /* -- the picture */
 
@@ -289,11 +294,25 @@ time_in_branch (GstPad *pad, GstBuffer *buffer)
 }
 
 static void
+note_mute (HavenRecorder *recorder, HavenKind kind, gboolean muted)
+{
+  if (g_atomic_int_exchange (&recorder->muted[kind], muted) == muted)
+    return;
+  muted = g_atomic_int_get (&recorder->muted[HAVEN_VIDEO])
+          || g_atomic_int_get (&recorder->muted[HAVEN_AUDIO]);
+  haven_branch_set_if_there (
+      recorder->muxer, "fragment-duration", muted ? FRAGMENT_WHILE_MUTED : FRAGMENT);
+}
+
+static void
 note_time (HavenRecorder *recorder, HavenKind kind, GstPad *pad, GstBuffer *buffer)
 {
   GstClockTime time = time_in_branch (pad, buffer);
 
-  if (GST_CLOCK_TIME_IS_VALID (time) && !GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP))
+  if (GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP))
+    return;
+  note_mute (recorder, kind, FALSE);
+  if (GST_CLOCK_TIME_IS_VALID (time))
     haven_timeline_add (&recorder->timelines[kind], time - recorder->offset,
         GST_BUFFER_DURATION_IS_VALID (buffer) ? GST_BUFFER_DURATION (buffer) : 0);
 }
@@ -423,6 +442,7 @@ on_picture_or_gap (
     GstBuffer *again = gst_buffer_copy (recorder->last_picture);
 
     GST_BUFFER_PTS (again) = time;
+    note_mute (recorder, HAVEN_VIDEO, TRUE);
     gst_pad_chain (pad, again);
   }
   return GST_PAD_PROBE_OK;
@@ -443,6 +463,7 @@ on_gap_of_sound (
   GST_BUFFER_PTS (packet) = time;
   GST_BUFFER_DURATION (packet) = PACKET_TIME;
   GST_BUFFER_FLAG_SET (packet, GST_BUFFER_FLAG_GAP); /* the manifest tells of the gap */
+  note_mute (recorder, HAVEN_AUDIO, TRUE);
   gst_pad_push (pad, packet);
   return GST_PAD_PROBE_OK;
 }
@@ -555,7 +576,7 @@ add_file (HavenRecorder *recorder, GstElement *muxer, const char *path)
   g_autoptr (GstPad) pad = gst_element_get_static_pad (file, "sink");
 
   haven_branch_set_if_there (muxer, "offset-to-zero", "true");
-  haven_branch_set_if_there (muxer, "fragment-duration", "100");
+  haven_branch_set_if_there (muxer, "fragment-duration", FRAGMENT);
   haven_branch_set_if_there (muxer, "fragment-mode", "first-moov-then-finalise");
   g_object_set (file, "location", path, "async", FALSE, "sync", FALSE, NULL);
   gst_util_set_object_arg (G_OBJECT (file), "buffer-mode", "unbuffered");
@@ -597,6 +618,7 @@ haven_recorder_build (HavenRecorder *recorder, GstCaps *video, GstCaps *audio,
         "This machine cannot make %s", format->name);
     return FALSE;
   }
+  recorder->muxer = muxer;
   if (is_pcm (format))
     haven_branch_add_probe (muxer, "sink", GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, on_wav_event, NULL);
   if (video) {

@@ -20,6 +20,7 @@ struct _HavenRecorder
   gpointer key;                      /* the bin's address: any thread, while the bin streams */
   GstElement *bin;                   /* (owned) (nullable) gone when stopped */
   GstElement *queues[HAVEN_N_KINDS]; /* (owned by bin) (nullable) */
+  GstElement *muxer;                 /* (owned by bin) */
   HavenFeed feeds[HAVEN_N_KINDS];
   GstClockTimeDiff offset; /* of times in the branch from running time */
   gboolean encodes;        /* the picture comes decoded */
@@ -34,6 +35,7 @@ struct _HavenRecorder
   gpointer user_data;
 
   gint muxed[HAVEN_N_KINDS]; /* buffers; atomic */
+  gint muted[HAVEN_N_KINDS]; /* what stands in for it goes to the muxer; atomic */
   GstClockTime zero;         /* time in the branch that is 0 in an Ogg file; the queue's thread */
   GstBuffer *last_picture;   /* (owned) (nullable) before the encoder; the queue's thread */
   HavenRecorderStats last;   /* when bin was still there */

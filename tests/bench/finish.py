@@ -20,7 +20,7 @@ from gi.repository import Gst  # noqa: E402
 H264 = "video/x-h264,stream-format=avc3,alignment=au,codec_data=(buffer)0142c01effe1000467640000010001ff"
 MUXERS = {
     "matroska": ("matroskamux offset-to-zero=true", "video/x-vp8", 1),
-    "mp4": ("mp4mux fragment-duration=100 fragment-mode=first-moov-then-finalise", H264, 30),
+    "mp4": ("mp4mux fragment-duration=1000 fragment-mode=first-moov-then-finalise", H264, 30),
 }  # and how many pictures a second
 SOUND = "audio/x-opus,rate=48000,channels=1,channel-mapping-family=0"
 VIDEO, PACKETS, PACKET = 60000, 50, 80  # bytes a second; packets a second, and bytes of each

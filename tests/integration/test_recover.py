@@ -29,7 +29,7 @@ AV1 = (
     f"{VIDEO} ! av1enc usage-profile=realtime cpu-used=10 end-usage=cbr target-bitrate=500 min-quantizer=10 "
     "max-quantizer=56 lag-in-frames=0 keyframe-max-dist=60 ! av1parse ! queue"
 )
-FRAGMENTS = "fragment-duration=100 fragment-mode=first-moov-then-finalise"
+FRAGMENTS = "fragment-duration=1000 fragment-mode=first-moov-then-finalise"
 WRITERS = {
     "av1.mkv": f"{AV1} ! matroskamux name=m offset-to-zero=true {{}} {OPUS} ! queue ! m.",
     "vp8.webm": f"{VP8} ! webmmux name=m offset-to-zero=true {{}} {OPUS} ! queue ! m.",
