@@ -22,7 +22,8 @@
  * Element messages: `livekit-connection-state` (state), `livekit-room-joined` (sid, name),
  * `livekit-participant-joined` and `-left` (identity, sid, name), `livekit-track-added`, `-removed`
  * and `-changed` (participant, sid, kind, source, name, mime, muted, width, height),
- * `livekit-track-muted` (sid, muted), `livekit-room-ended` (reason).
+ * `livekit-track-muted` (sid, muted), `livekit-track-permission` (sid, allowed),
+ * `livekit-room-ended` (reason).
  *
  * Errors and warnings have details, `livekit-error` (error): config, unauthorized, not-found,
  * unavailable, tls, timeout, protocol, closed, removed, duplicate, room-closed, no-streamer,
@@ -892,6 +893,13 @@ on_track_changed (
                           "muted", G_TYPE_BOOLEAN, track->muted, NULL));
 }
 
+static void
+on_track_permission (LiveKitRoom *room, const char *track_sid, gboolean allowed, gpointer user_data)
+{
+  post_message (user_data, gst_structure_new ("livekit-track-permission", "sid", G_TYPE_STRING,
+                               track_sid, "allowed", G_TYPE_BOOLEAN, allowed, NULL));
+}
+
 /* The room still works on its list when it tells of a track's end: this comes after it. */
 static void
 run_check_pads (GstLiveKitSrc *self, gpointer data)
@@ -978,6 +986,7 @@ static const LiveKitRoomHandlers room_handlers = {
   .track_added = on_track_added,
   .track_changed = on_track_changed,
   .track_removed = on_track_removed,
+  .track_permission = on_track_permission,
   .settled = on_settled,
   .warning = on_warning,
   .failed = on_failed,

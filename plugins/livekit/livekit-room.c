@@ -30,11 +30,13 @@ typedef struct
   LiveKitRoom *room; /* (unowned) the room owns the entry */
   LiveKitParticipant *participant;
   LiveKitTrack *track;
-  gboolean subscribed;  /* in the present session */
-  gboolean arrived;     /* packets came, in the present session */
-  gboolean disabled;    /* nobody uses it */
-  gboolean fps_limited; /* the server was told of a limit */
-  guint silence_source; /* fires when nothing came */
+  gboolean subscribed;     /* in the present session */
+  gboolean arrived;        /* packets came, in the present session */
+  gboolean disabled;       /* nobody uses it */
+  gboolean restricted;     /* the publisher does not let us receive it, in the present session */
+  gboolean told_forbidden; /* whoever owns the room was told that it may not be received */
+  gboolean fps_limited;    /* the server was told of a limit */
+  guint silence_source;    /* fires when nothing came */
 } Subscription;
 
 struct _LiveKitRoom
@@ -528,17 +530,35 @@ reconcile (LiveKitRoom *self)
   }
 }
 
+/* Our token decides whether a track may come, and whoever publishes it. */
+static void
+tell_permissions (LiveKitRoom *self)
+{
+  Subscription *subscription;
+  GHashTableIter iter;
+
+  g_hash_table_iter_init (&iter, self->subscriptions);
+  while (g_hash_table_iter_next (&iter, NULL, (gpointer *)&subscription)) {
+    gboolean forbidden = self->told_permission || subscription->restricted;
+
+    if (forbidden == subscription->told_forbidden)
+      continue;
+    subscription->told_forbidden = forbidden;
+    CALL (self, track_permission, subscription->track->sid, !forbidden);
+  }
+}
+
 /* --- participants --- */
 
 static void
 update_self (LiveKitRoom *self, const LiveKitParticipant *participant)
 {
-  if (participant->can_subscribe) {
+  if (participant->can_subscribe)
     self->told_permission = FALSE;
-    return;
-  }
-  warn_once (self, &self->told_permission, LIVEKIT_ERROR_PERMISSION,
-      "The access token does not allow to subscribe (grant canSubscribe): no media will come");
+  else
+    warn_once (self, &self->told_permission, LIVEKIT_ERROR_PERMISSION,
+        "The access token does not allow to subscribe (grant canSubscribe): no media will come");
+  tell_permissions (self);
 }
 
 /* Whether there is no place left for @participant. */
@@ -837,7 +857,8 @@ on_join (LiveKitRoom *self, const LiveKitMessage *join)
 
   g_hash_table_iter_init (&iter, self->subscriptions);
   while (g_hash_table_iter_next (&iter, NULL, (gpointer *)&subscription))
-    subscription->subscribed = subscription->arrived = FALSE; /* of the session before */
+    subscription->subscribed = subscription->arrived = subscription->restricted
+        = FALSE; /* of the session before */
   self->media_up = self->media_broken = FALSE;
   self->n_resumes = 0;
   CALL (self, session_started, join);
@@ -932,10 +953,13 @@ static void
 on_subscription_problem (LiveKitRoom *self, const LiveKitMessage *message)
 {
   g_autoptr (GError) error = NULL;
-  const Subscription *subscription = g_hash_table_lookup (self->subscriptions, message->track_sid);
+  Subscription *subscription = g_hash_table_lookup (self->subscriptions, message->track_sid);
   const char *name = subscription ? subscription->participant->identity : "a participant";
 
   if (message->type == LIVEKIT_MESSAGE_SUBSCRIPTION_PERMISSION) {
+    if (subscription)
+      subscription->restricted = !message->allowed;
+    tell_permissions (self);
     if (message->allowed)
       return; /* the server subscribes us again by itself */
     error = g_error_new (LIVEKIT_ERROR, LIVEKIT_ERROR_PERMISSION,

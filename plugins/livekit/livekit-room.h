@@ -57,6 +57,9 @@ typedef struct
       LiveKitRoom *room, LiveKitParticipant *participant, LiveKitTrack *track, gpointer user_data);
   void (*track_removed) (
       LiveKitRoom *room, LiveKitParticipant *participant, LiveKitTrack *track, gpointer user_data);
+  /* A track that was added may not be received, or may again. */
+  void (*track_permission) (
+      LiveKitRoom *room, const char *track_sid, gboolean allowed, gpointer user_data);
   /* Once: the tracks that the streamer had at first were all announced. */
   void (*settled) (LiveKitRoom *room, gpointer user_data);
   /* Something that the user should know and that ends nothing. */

@@ -112,6 +112,20 @@ send_permission (FakeLiveKit *fake, gboolean can_subscribe)
   fake_livekit_send (fake, &response);
 }
 
+/* The publisher of a track lets us receive it, or not. */
+static void
+send_track_permission (FakeLiveKit *fake, const char *sid, gboolean allowed)
+{
+  Livekit__SignalResponse response = LIVEKIT__SIGNAL_RESPONSE__INIT;
+  Livekit__SubscriptionPermissionUpdate update = LIVEKIT__SUBSCRIPTION_PERMISSION_UPDATE__INIT;
+
+  update.track_sid = (char *)sid;
+  update.allowed = allowed;
+  response.message_case = LIVEKIT__SIGNAL_RESPONSE__MESSAGE_SUBSCRIPTION_PERMISSION_UPDATE;
+  response.subscription_permission_update = &update;
+  fake_livekit_send (fake, &response);
+}
+
 static void
 send_room (FakeLiveKit *fake, const char *sid)
 {
@@ -172,6 +186,7 @@ struct _Watch
   GArray *states;                        /* (element-type LiveKitState) */
   GPtrArray *handshakes;                 /* (element-type utf8) "join TOKEN", "resume TOKEN" */
   GPtrArray *added, *removed, *warnings; /* (element-type utf8) */
+  GPtrArray *permissions;                /* (element-type utf8) "SID yes", "SID no" */
   guint n_sessions, n_joined, n_left, n_settled, n_room_changed, n_failed;
   GError *error; /* of failed */
   gboolean stopped;
@@ -230,6 +245,13 @@ on_track_removed (
 }
 
 static void
+on_track_permission (LiveKitRoom *room, const char *track_sid, gboolean allowed, gpointer user_data)
+{
+  g_ptr_array_add (((Watch *)user_data)->permissions,
+      g_strdup_printf ("%s %s", track_sid, allowed ? "yes" : "no"));
+}
+
+static void
 on_settled (LiveKitRoom *room, gpointer user_data)
 {
   ((Watch *)user_data)->n_settled++;
@@ -259,6 +281,7 @@ static const LiveKitRoomHandlers handlers = {
   .participant_left = on_participant_left,
   .track_added = on_track_added,
   .track_removed = on_track_removed,
+  .track_permission = on_track_permission,
   .settled = on_settled,
   .warning = on_warning,
   .failed = on_failed,
@@ -323,6 +346,7 @@ watch_new (void)
   watch->added = g_ptr_array_new_with_free_func (g_free);
   watch->removed = g_ptr_array_new_with_free_func (g_free);
   watch->warnings = g_ptr_array_new_with_free_func (g_free);
+  watch->permissions = g_ptr_array_new_with_free_func (g_free);
   return watch;
 }
 
@@ -352,6 +376,7 @@ watch_free (Watch *watch)
   g_ptr_array_unref (watch->added);
   g_ptr_array_unref (watch->removed);
   g_ptr_array_unref (watch->warnings);
+  g_ptr_array_unref (watch->permissions);
   g_clear_error (&watch->error);
   g_free (watch);
 }
@@ -961,6 +986,47 @@ nobody_may_be_received_without_the_permission (void)
   g_assert_error (watch->error, LIVEKIT_ERROR, LIVEKIT_ERROR_PERMISSION);
 }
 
+/* By our token or by its publisher: it comes when neither forbids it. */
+static void
+that_a_track_is_forbidden_is_told_when_it_changes (void)
+{
+  g_autoptr (Watch) watch = watch_new ();
+  const Guest microphone = { "PA_1", "streamer", .track_sid = "TR_1", MICROPHONE };
+
+  watch->config.video = FALSE;
+  watch->guests = &microphone;
+  watch->n_guests = 1;
+  watch_join (watch);
+  wait_until (watch->added->len == 1);
+  send_track_permission (watch->fake, "TR_1", FALSE);
+  send_permission (watch->fake, FALSE);
+  send_track_permission (watch->fake, "TR_1", TRUE);
+  send_permission (watch->fake, TRUE);
+  send_track_permission (watch->fake, "TR_other", FALSE);
+  wait_until (watch->permissions->len == 2);
+  assert_strings (watch->permissions, "TR_1 no, TR_1 yes");
+}
+
+/* In a new session the server tells anew what its publisher forbids. */
+static void
+what_a_publisher_forbade_ends_with_the_session (void)
+{
+  g_autoptr (Watch) watch = watch_new ();
+  const Guest microphone = { "PA_1", "streamer", .track_sid = "TR_1", MICROPHONE };
+
+  watch->config.video = FALSE;
+  watch->guests = &microphone;
+  watch->n_guests = 1;
+  watch_join (watch);
+  wait_until (watch->added->len == 1);
+  send_track_permission (watch->fake, "TR_1", FALSE);
+  wait_until (watch->permissions->len == 1);
+  fake_livekit_send_leave (watch->fake, LIVEKIT_LEAVE_RECONNECT, LIVEKIT_REASON_STATE_MISMATCH);
+  wait_until (watch->n_sessions == 2);
+  wait_until (watch->permissions->len == 2);
+  assert_strings (watch->permissions, "TR_1 no, TR_1 yes");
+}
+
 /* The server answers what was asked of a track that has been unpublished since. */
 static void
 that_a_track_is_gone_is_told_of_one_that_is_there_alone (void)
@@ -1158,6 +1224,8 @@ main (int argc, char **argv)
   ADD (a_token_that_does_not_allow_to_subscribe_is_told);
   ADD (a_permission_that_comes_later_lets_media_in);
   ADD (nobody_may_be_received_without_the_permission);
+  ADD (that_a_track_is_forbidden_is_told_when_it_changes);
+  ADD (what_a_publisher_forbade_ends_with_the_session);
   ADD (that_a_track_is_gone_is_told_of_one_that_is_there_alone);
   ADD (the_room_is_known_by_what_the_server_said_last);
   ADD (participants_beyond_the_limit_are_left_out);
