@@ -77,7 +77,8 @@ struct _HavenGraph
   gboolean ready, stopped;
   guint reconnects;
 
-  GHashTable *tracks; /* sid -> GstStructure, those that are published now */
+  GHashTable *tracks;    /* sid -> GstStructure, those that are published now */
+  GHashTable *forbidden; /* their sids that we may not receive now */
   GstElement *tees[HAVEN_N_KINDS];
   GstPad *linked[HAVEN_N_KINDS]; /* (owned) (nullable) the source's pad that feeds the tee */
   HavenDecoded decoded[HAVEN_N_KINDS];
@@ -121,6 +122,7 @@ GstClockTime haven_graph_get_running_time (HavenGraph *self);
 void haven_graph_watch_tracks (HavenGraph *self);
 /* @change: "added", "changed", "removed" */
 void haven_graph_take_track (HavenGraph *self, const GstStructure *track, const char *change);
+void haven_graph_take_permission (HavenGraph *self, const char *sid, gboolean allowed);
 /* Why nothing comes, for what is recorded; after anything that could change that. */
 void haven_graph_note_silence (HavenGraph *self);
 /* Returns: (transfer full) (nullable): of what flows into a tee. Any thread */

@@ -78,6 +78,14 @@ is_muted (HavenGraph *self, HavenKind kind)
   return track && gst_structure_get_boolean (track, "muted", &muted) && muted;
 }
 
+static gboolean
+is_forbidden (HavenGraph *self, HavenKind kind)
+{
+  g_autofree char *sid = get_string (self->linked[kind], "track-sid");
+
+  return sid && g_hash_table_contains (self->forbidden, sid);
+}
+
 void
 haven_graph_note_silence (HavenGraph *self)
 {
@@ -89,6 +97,8 @@ haven_graph_note_silence (HavenGraph *self)
 
     haven_silence_set (
         self->silence, kind, HAVEN_SILENCE_MUTED, published && is_muted (self, kind), now);
+    haven_silence_set (
+        self->silence, kind, HAVEN_SILENCE_FORBIDDEN, published && is_forbidden (self, kind), now);
     haven_silence_set (self->silence, kind, HAVEN_SILENCE_UNPUBLISHED, linked && !published, now);
     haven_silence_set (self->silence, kind, HAVEN_SILENCE_STREAMER_GONE, self->streamer_gone, now);
     haven_silence_set (self->silence, kind, HAVEN_SILENCE_RECONNECTING, self->reconnecting, now);
@@ -308,10 +318,22 @@ haven_graph_take_track (HavenGraph *self, const GstStructure *track, const char 
 
   if (!sid)
     return;
-  if (g_str_equal (change, "removed"))
+  if (g_str_equal (change, "removed")) {
     g_hash_table_remove (self->tracks, sid);
-  else
+    g_hash_table_remove (self->forbidden, sid);
+  } else {
     g_hash_table_replace (self->tracks, g_strdup (sid), gst_structure_copy (track));
+  }
   choose_tracks (self);
   self->handlers.tracks_changed (track_to_variant (track, change), self->user_data);
+}
+
+void
+haven_graph_take_permission (HavenGraph *self, const char *sid, gboolean allowed)
+{
+  if (allowed)
+    g_hash_table_remove (self->forbidden, sid);
+  else
+    g_hash_table_add (self->forbidden, g_strdup (sid));
+  haven_graph_note_silence (self);
 }

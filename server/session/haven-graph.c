@@ -176,6 +176,15 @@ handle_participant (HavenGraph *self, const char *identity, gboolean there)
 }
 
 static void
+handle_permission (HavenGraph *self, const GstStructure *told)
+{
+  gboolean allowed;
+
+  if (gst_structure_get_boolean (told, "allowed", &allowed))
+    haven_graph_take_permission (self, gst_structure_get_string (told, "sid"), allowed);
+}
+
+static void
 handle_element_message (HavenGraph *self, GstMessage *message)
 {
   const GstStructure *structure = gst_message_get_structure (message);
@@ -187,6 +196,8 @@ handle_element_message (HavenGraph *self, GstMessage *message)
     haven_graph_take_track (self, structure, "changed");
   else if (g_str_equal (name, "livekit-track-removed"))
     haven_graph_take_track (self, structure, "removed");
+  else if (g_str_equal (name, "livekit-track-permission"))
+    handle_permission (self, structure);
   else if (g_str_equal (name, "livekit-participant-joined"))
     handle_participant (self, gst_structure_get_string (structure, "identity"), TRUE);
   else if (g_str_equal (name, "livekit-participant-left"))
@@ -420,6 +431,7 @@ haven_graph_finalize (GObject *object)
   g_ptr_array_unref (self->recorders);
   g_hash_table_unref (self->viewers);
   g_hash_table_unref (self->tracks);
+  g_hash_table_unref (self->forbidden);
   g_main_context_unref (self->context);
   g_mutex_clear (&self->encode_time.lock);
   g_mutex_clear (&self->lock);
@@ -444,6 +456,7 @@ haven_graph_init (HavenGraph *self)
   self->pipeline = gst_object_ref_sink (gst_pipeline_new (NULL));
   self->tracks
       = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)gst_structure_free);
+  self->forbidden = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   self->shows = g_ptr_array_new ();
   self->recorders = g_ptr_array_new ();
   haven_novelty_init (&self->novelty);

@@ -20,7 +20,7 @@ const char *
 haven_silence_name (HavenSilenceReason reason)
 {
   static const char *const names[]
-      = { "lost", "muted", "unpublished", "streamer-gone", "reconnecting" };
+      = { "lost", "muted", "forbidden", "unpublished", "streamer-gone", "reconnecting" };
 
   G_STATIC_ASSERT (G_N_ELEMENTS (names) == HAVEN_N_SILENCES);
   return names[reason];

@@ -13,6 +13,7 @@ typedef enum
 {
   HAVEN_SILENCE_LOST, /* nothing is known: packets were lost, or none were sent */
   HAVEN_SILENCE_MUTED,
+  HAVEN_SILENCE_FORBIDDEN, /* by our token, or by the streamer */
   HAVEN_SILENCE_UNPUBLISHED,
   HAVEN_SILENCE_STREAMER_GONE,
   HAVEN_SILENCE_RECONNECTING,
