@@ -225,7 +225,7 @@ SCENARIOS = [
              source={"codecs": [c for a, c in zip([None, *CODECS], CODECS) if a != c]}),
     Scenario(5, "the streamer leaves for 5 s", streamer_leaves_and_returns, check={"gaps": both("streamer-gone")}),
     Scenario(6, "simulcast; viewers of other sizes come and go", viewers_of_other_sizes,
-             publish={"video": "vp8-720", "simulcast": True}),
+             publish={"video": "vp8-720", "simulcast": True}, check={"simulcast": True}),
     Scenario(7, "viewers who ask for key frames come and go", key_frames_are_asked_for,
              publish={"video": "vp8-360", "webrtc": True}, check=LIBWEBRTC),
     Scenario(9, "the signalling connection is cut, twice", signalling_is_cut, check={"maybe": both("reconnecting")}),

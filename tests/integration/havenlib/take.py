@@ -15,6 +15,7 @@ from .process import eventually
 
 ANNOUNCED = 1.0  # s: what is longer is in the manifest
 HOLE = 0.045  # s: a packet of sound lasts 20 ms
+MIN_DISTANCE = 0.001  # s: so far apart is what came at one time
 MAX_DROPPED = 0.05  # of all pictures, by an encoder that is behind: these machines are busy
 ON_THE_WAY = 1_000_000_000  # ns: what was sent so long before a disturbance may be lost by it
 
@@ -34,6 +35,12 @@ class Part:
 def pauses(times, begin, end, longer):
     edges = [begin, *times, end]
     return [(a, b) for a, b in zip(edges, edges[1:]) if b - a > longer]
+
+
+def without_twins(pictures):
+    """Where LiveKit goes to another layer of a simulcast, it sends one picture in both sizes, at one time."""
+    return [p for before, p in zip([None, *pictures], pictures)
+            if not (before and p.counter == before.counter and p.pts - before.pts < 1.5 * MIN_DISTANCE)]  # fmt: skip
 
 
 def read_part(path, told):
@@ -145,7 +152,7 @@ class Take:
         return row, [read_part(path.parent / told["file"], told) for told in manifest["parts"]]
 
     def check(self, codecs=None, gaps=(), maybe=(), settling=0, offset_ms=40, flashes=4, modulo=pattern.CLIP_FRAMES,
-              exact=True):
+              exact=True, simulcast=False):
         """Holds the recording to what was to be; returns (outcome, gaps, A/V) in words.
 
         codecs    of the picture, a part each
@@ -153,6 +160,7 @@ class Take:
         offset_ms how far sound may be from pictures; None: the streamer itself does not hold them together
         settling  for so many seconds after a pause sound is not held to pictures (docs/livekitsrc.md, "Lip-sync")
         exact     each picture that was sent is there; else nine of ten, of an encoder that leaves out some itself
+        simulcast a picture may be there in two sizes
         """
         row, parts = self.finished()
         assert row["error"] is None, row
@@ -175,7 +183,8 @@ class Take:
 
         drops = sum(sum(part.told["drops"].values()) for part in parts)
         for part in parts:
-            report = analyse.sequence([p.counter for p in part.pictures], modulo, part.times["video"])
+            pictures = without_twins(part.pictures) if simulcast else part.pictures
+            report = analyse.sequence([p.counter for p in pictures], modulo, [p.pts for p in pictures])
             assert not (report.duplicates or report.out_of_order or report.unreadable), report
             assert exact or report.share > 0.9, report
         if exact:
