@@ -28,7 +28,7 @@ GST_DEBUG_CATEGORY_STATIC (haven_av1_enc_debug);
 #define GST_CAT_DEFAULT haven_av1_enc_debug
 
 #define DEFAULT_BITRATE 2000 /* kbit/s */
-#define DEFAULT_SPEED 10
+#define DEFAULT_SPEED 9
 #define DEFAULT_KEYFRAME_INTERVAL 2000 /* ms */
 #define DEFAULT_THREADS 0
 #define DEFAULT_TILE_COLUMNS 0
@@ -383,7 +383,8 @@ gst_haven_av1_enc_class_init (GstHavenAv1EncClass *klass)
   /**
    * GstHavenAv1Enc:speed:
    *
-   * 10 takes least time; each step down takes more of it for a better picture at the same rate.
+   * 10 takes least time, and libaom 3.6 then leaves a block of hard edges as it was in the picture
+   * before, now and then; each step down takes more time for a better picture at the same rate.
    *
    * Since: 0.1
    */

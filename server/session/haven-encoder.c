@@ -38,7 +38,7 @@ static const char *
 encoder_settings (const char *encoder)
 {
   static const char *const settings[][2] = {
-    { "havenav1enc", "bitrate=%u speed=10 keyframe-interval=2000 threads=2 tile-columns=1" },
+    { "havenav1enc", "bitrate=%u speed=9 keyframe-interval=2000 threads=2 tile-columns=1" },
     { "av1enc", "usage-profile=realtime cpu-used=10 end-usage=cbr target-bitrate=%u "
                 "min-quantizer=10 max-quantizer=63 "
                 "buf-sz=1000 buf-initial-sz=600 buf-optimal-sz=600 "
