@@ -24,7 +24,7 @@ AV1PARSE = " ! av1parse"  # av1enc does not say all that a muxer asks for
 HAVEN = "havenav1enc bitrate={rate} threads=2 tile-columns=1"
 ENCODERS = {
     "havenav1enc": HAVEN,
-    "havenav1enc speed=9": HAVEN + " speed=9",
+    "havenav1enc speed=10": HAVEN + " speed=10",
     "havenav1enc speed=8": HAVEN + " speed=8",
     "av1enc": AV1ENC + AV1PARSE,
     "av1enc, no frame rate": "capssetter caps=video/x-raw,framerate=0/1 ! "
@@ -32,7 +32,7 @@ ENCODERS = {
     + " max-quantizer=63 buf-sz=1000 buf-initial-sz=600 buf-optimal-sz=600"
     + AV1PARSE,
     "vp9enc": "vp9enc deadline=1 cpu-used=8 end-usage=cbr target-bitrate={rate}000 keyframe-max-dist=60 lag-in-frames=0 "
-    "threads=2 tile-columns=1 row-mt=true",
+    "buffer-size=1000 buffer-initial-size=600 buffer-optimal-size=600 threads=2 tile-columns=1 row-mt=true",
     "x264enc superfast": "x264enc speed-preset=superfast tune=zerolatency bitrate={rate} key-int-max=60 threads=2 "
     "! h264parse",
     "openh264enc": "openh264enc complexity=low rate-control=bitrate bitrate={rate}000 gop-size=60 ! h264parse",
