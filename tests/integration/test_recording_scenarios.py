@@ -234,9 +234,12 @@ SCENARIOS = [
     Scenario(11, "LiveKit is stopped, and started again", server_is_stopped, check={"gaps": both("reconnecting")}),
     Scenario(12, "media over TCP alone", publish={"video": "vp8-360", "webrtc": True}, server={"tcp_only": True},
              check=LIBWEBRTC),
-    Scenario(13, "another client takes our identity", another_takes_our_identity, check={"flashes": 2}),
-    Scenario(13, "we are removed from the room", we_are_removed, check={"flashes": 2}),
-    Scenario(13, "the room is deleted", room_is_deleted, check={"flashes": 2}),
+    Scenario(13, "another client takes our identity", another_takes_our_identity,
+             check={"flashes": 2, "error": "Another client joined"}),
+    Scenario(13, "we are removed from the room", we_are_removed,
+             check={"flashes": 2, "error": "removed from the room"}),
+    Scenario(13, "the room is deleted", room_is_deleted,
+             check={"flashes": 2, "error": "the room was deleted"}),
     Scenario(15, "subscribing is forbidden for a while", we_may_not_subscribe_for_a_while,
              check={"gaps": both("forbidden")}),
     Scenario(15, "the streamer restricts its tracks for a while", streamer_restricts_its_tracks_for_a_while,
@@ -334,7 +337,7 @@ def test_19_the_room_closes_around_a_recorder(livekit_factory, publisher, haven_
     take = Take(haven, publisher(server=livekit, video="vp8-360"), form).start()
     take.streamer.command("leave")
     take.wait_end()
-    outcome = take.check(flashes=2, maybe=both("streamer-gone"))
+    outcome = take.check(flashes=2, maybe=both("streamer-gone"), error="the room was closed")
     table.append((19, "a recorder is left alone in the room", f"`{form}`", *outcome))
 
 

@@ -160,7 +160,7 @@ class Take:
         return row, [read_part(path.parent / told["file"], told) for told in manifest["parts"]]
 
     def check(self, codecs=None, gaps=(), maybe=(), settling=0, offset_ms=40, flashes=4, modulo=pattern.CLIP_FRAMES,
-              exact=True, simulcast=False):
+              exact=True, simulcast=False, error=None):
         """Holds the recording to what was to be; returns (outcome, gaps, A/V) in words.
 
         codecs    of the picture, a part each
@@ -169,9 +169,10 @@ class Take:
         settling  for so many seconds after a pause sound is not held to pictures (docs/livekitsrc.md, "Lip-sync")
         exact     each picture that was sent is there; else nine of ten, of an encoder that leaves out some itself
         simulcast a picture may be there in two sizes
+        error     of what is said of its end; None: nothing is
         """
         row, parts = self.finished()
-        assert row["error"] is None, row
+        assert error in row["error"] if error else row["error"] is None, row
         assert [p.told["video_codec"] for p in parts] == (codecs or [p.told["video_codec"] for p in parts[:1]])
 
         announced = [(g["kind"], g["reason"], g["duration_seconds"]) for p in parts for g in p.told["gaps"]]
