@@ -41,9 +41,9 @@ ENCODERS = {
 
 
 def is_there(encoder):
-    """x264enc is in a package that not every machine has."""
-    element = encoder.split()[0].rstrip(",")
-    return not ENCODERS[encoder] or not subprocess.run(["gst-inspect-1.0", "--exists", element]).returncode
+    """x264enc is in a package that not every machine has. Without a version GStreamer's own is asked for, and ours is less."""
+    exists = ["gst-inspect-1.0", "--exists", "--atleast-version=0.0", encoder.split()[0].rstrip(",")]
+    return not ENCODERS[encoder] or not subprocess.run(exists).returncode
 
 
 def command(encoder, clip, rate, out):
