@@ -17,7 +17,7 @@ TOLERANCE = 0.10  # of the bit rate, which havenav1enc is held to
 
 RAW = "filesrc location={clip} ! rawvideoparse format=i420 width=1280 height=720 framerate=30/1 ! queue"
 AV1ENC = (
-    "av1enc usage-profile=realtime cpu-used=10 end-usage=cbr target-bitrate={rate} min-quantizer=10 max-quantizer=56 "
+    "av1enc usage-profile=realtime cpu-used=9 end-usage=cbr target-bitrate={rate} min-quantizer=10 max-quantizer=56 "
     "lag-in-frames=0 keyframe-max-dist=60 threads=2 tile-columns=1 row-mt=true"
 )
 AV1PARSE = " ! av1parse"  # av1enc does not say all that a muxer asks for
