@@ -346,7 +346,10 @@ def test_a_killed_session_leaves_what_it_recorded(livekit, publisher, session, t
     process.kill()
     left = path.with_name(path.name + ".part")
     assert left.exists() and not path.exists()
-    found = analyse.recording(left)
+    if form == "h264":  # without durations that mp4mux 1.22 forgets, players leave pictures out; recovery finds them
+        found = analyse.recording(recover(shutil.copy(left, tmp_path / "again.mp4.part"))["path"])
+    else:
+        found = analyse.recording(left)
     report = found.sequence
     print(report, recorded)
     assert report.received > 0 and not report.out_of_order and report.share > (0.999 if form == "source" else 0.98)
