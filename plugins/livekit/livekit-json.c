@@ -15,6 +15,50 @@ is_shallow (const char *text, gsize length)
   return TRUE;
 }
 
+static gboolean holds_text (JsonNode *node);
+
+static gboolean
+object_holds_text (JsonObject *object)
+{
+  JsonObjectIter iter;
+  const char *name;
+  JsonNode *node;
+
+  json_object_iter_init (&iter, object);
+  while (json_object_iter_next (&iter, &name, &node))
+    if (!g_utf8_validate (name, -1, NULL) || !holds_text (node))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
+array_holds_text (JsonArray *array)
+{
+  for (guint i = 0; i < json_array_get_length (array); i++)
+    if (!holds_text (json_array_get_element (array, i)))
+      return FALSE;
+  return TRUE;
+}
+
+/* Whether all strings in it are UTF-8: json-glib 1.6 makes bytes of what is no escape in JSON
+ * (\757), and of half a surrogate pair. */
+static gboolean
+holds_text (JsonNode *node)
+{
+  switch (JSON_NODE_TYPE (node)) {
+  case JSON_NODE_OBJECT:
+    return object_holds_text (json_node_get_object (node));
+  case JSON_NODE_ARRAY:
+    return array_holds_text (json_node_get_array (node));
+  case JSON_NODE_VALUE:
+    return json_node_get_value_type (node) != G_TYPE_STRING
+           || g_utf8_validate (json_node_get_string (node), -1, NULL);
+  case JSON_NODE_NULL:
+    break;
+  }
+  return TRUE;
+}
+
 JsonNode *
 livekit_json_parse_value (const char *text, gsize length, GError **error)
 {
@@ -30,6 +74,10 @@ livekit_json_parse_value (const char *text, gsize length, GError **error)
     return NULL;
   if (!json_parser_get_root (parser)) {
     g_set_error_literal (error, JSON_PARSER_ERROR, JSON_PARSER_ERROR_INVALID_DATA, "No JSON value");
+    return NULL;
+  }
+  if (!holds_text (json_parser_get_root (parser))) {
+    g_set_error_literal (error, JSON_PARSER_ERROR, JSON_PARSER_ERROR_PARSE, "A string is no UTF-8");
     return NULL;
   }
   return json_parser_steal_root (parser);
