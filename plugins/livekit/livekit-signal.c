@@ -43,15 +43,16 @@ struct _LiveKitSignal /* not thread safe */
   Phase phase;
 
   /* CONNECTING, WAITING */
-  GTask *task;           /* (owned) (nullable) the connect call; returned exactly once */
-  GSource *cancelled;    /* (owned) (nullable) watches the caller's cancellable */
-  GCancellable *pending; /* (owned) of the requests that we have under way */
-  SoupSession *session;  /* (owned) (nullable) */
-  SoupMessage *request;  /* (owned) (nullable) handshake, then validate */
-  GUri *validate_uri;    /* (owned) (nullable) */
-  GSource *validate_end; /* (owned) (nullable) */
-  char *token;           /* (owned) (nullable) secret */
-  guint status;          /* of the refused handshake */
+  GTask *task;               /* (owned) (nullable) the connect call; returned exactly once */
+  GCancellable *cancellable; /* (owned) (nullable) the caller's */
+  GSource *cancelled;        /* (owned) (nullable) watches it */
+  GCancellable *pending;     /* (owned) of the requests that we have under way */
+  SoupSession *session;      /* (owned) (nullable) */
+  SoupMessage *request;      /* (owned) (nullable) handshake, then validate */
+  GUri *validate_uri;        /* (owned) (nullable) */
+  GSource *validate_end;     /* (owned) (nullable) */
+  char *token;               /* (owned) (nullable) secret */
+  guint status;              /* of the refused handshake */
   gboolean tls_insecure;
   guint explain_time; /* ms */
   guint n_requests;   /* that libsoup has not returned yet, cancelled or not */
@@ -281,7 +282,7 @@ on_first_message (LiveKitSignal *self, LiveKitMessage *message)
         SOUP_WEBSOCKET_CLOSE_PROTOCOL_ERROR);
     return;
   }
-  if (g_cancellable_is_cancelled (g_task_get_cancellable (self->task))) {
+  if (g_cancellable_is_cancelled (self->cancellable)) {
     fail (self, g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED, "Operation was cancelled"),
         SOUP_WEBSOCKET_CLOSE_NORMAL);
     return;
@@ -577,7 +578,9 @@ void
 livekit_signal_connect_async (LiveKitSignal *self, const LiveKitSignalParams *params,
     GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
 {
-  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
+  /* The cancellable is ours alone: on_cancelled() leaves our state in step, and a task whose own is
+   * cancelled meanwhile would call back in a later iteration, after the first message. */
+  g_autoptr (GTask) task = g_task_new (self, NULL, callback, user_data);
   g_autoptr (GUri) socket_uri = NULL;
   g_autofree char *server = NULL;
   GError *error = NULL;
@@ -585,8 +588,6 @@ livekit_signal_connect_async (LiveKitSignal *self, const LiveKitSignalParams *pa
   g_return_if_fail (LIVEKIT_IS_SIGNAL (self));
 
   g_task_set_source_tag (task, livekit_signal_connect_async);
-  g_task_set_check_cancellable (
-      task, FALSE); /* on_cancelled() does, and leaves our state in step */
   if (self->phase != PHASE_NEW) {
     g_task_return_new_error (
         task, LIVEKIT_ERROR, LIVEKIT_ERROR_CLOSED, "The connection was closed.");
@@ -610,7 +611,7 @@ livekit_signal_connect_async (LiveKitSignal *self, const LiveKitSignalParams *pa
   self->token = g_strdup (params->token);
   self->tls_insecure = params->tls_insecure;
   self->explain_time = params->explain_time ? params->explain_time : EXPLAIN_TIME;
-  if (cancellable) {
+  if (g_set_object (&self->cancellable, cancellable)) {
     self->cancelled = g_cancellable_source_new (cancellable);
     g_source_set_callback (self->cancelled, G_SOURCE_FUNC (on_cancelled), self, NULL);
     g_source_attach (self->cancelled, self->context);
@@ -760,6 +761,7 @@ livekit_signal_finalize (GObject *object)
 {
   LiveKitSignal *self = LIVEKIT_SIGNAL (object);
 
+  g_clear_object (&self->cancellable);
   g_clear_object (&self->pending);
   g_clear_pointer (&self->dones, g_array_unref);
   g_clear_pointer (&self->context, g_main_context_unref);
