@@ -26,7 +26,9 @@ haven_manifest_path (const char *path)
   return haven_manifest_sibling (path, ".json");
 }
 
-/* Returns: (transfer full) (nullable): an object */
+/* What lies there under the name of a manifest, which others may have written.
+ *
+ * Returns: (transfer full) (nullable): an object */
 static JsonNode *
 read_object (const char *name)
 {
@@ -39,18 +41,6 @@ read_object (const char *name)
     return NULL;
   node = json_from_string (text, NULL);
   return node && JSON_NODE_HOLDS_OBJECT (node) ? g_steal_pointer (&node) : NULL;
-}
-
-/* What lies beside the recording @path under the name of its manifest, which others may have
- * written.
- *
- * Returns: (transfer full) (nullable): an object */
-JsonNode *
-haven_manifest_read (const char *path)
-{
-  g_autofree char *name = haven_manifest_path (path);
-
-  return read_object (name);
 }
 
 /* The entry of a file in a manifest. Returns: (nullable) */

@@ -15,7 +15,6 @@ extern const char *const haven_manifest_beside[]; /* ended by NULL */
 
 char *haven_manifest_path (const char *path);
 char *haven_manifest_sibling (const char *path, const char *ending);
-JsonNode *haven_manifest_read (const char *path);
 JsonNode *haven_manifest_find (const char *path, char **where);
 JsonObject *haven_manifest_part (JsonNode *manifest, const char *file);
 

@@ -368,23 +368,27 @@ static gboolean
 close_by_manifest (
     HavenRecorder *recorder, const char *id, const HavenPartRow *first, char **problem)
 {
-  g_autoptr (JsonNode) node = haven_manifest_read (first->path);
-  JsonObject *manifest = node ? json_node_get_object (node) : NULL;
-  JsonNode *parts = manifest ? json_object_get_member (manifest, "parts") : NULL;
-  g_autofree char *directory = g_path_get_dirname (first->path);
+  g_autofree char *where = NULL, *directory = g_path_get_dirname (first->path);
+  g_autofree char *file = g_path_get_basename (first->path);
+  g_autoptr (JsonNode) node = haven_manifest_find (first->path, &where);
+  JsonObject *manifest = node ? json_node_get_object (node) : NULL, *begin;
+  guint number = 0;
   JsonArray *list;
 
-  if (!parts || !JSON_NODE_HOLDS_ARRAY (parts)
+  if (!manifest || !(begin = haven_manifest_part (node, file))
       || g_strcmp0 (json_object_get_string_member_with_default (manifest, "recording_id", NULL), id)
              != 0)
     return FALSE;
   *problem = g_strdup (json_object_get_string_member_with_default (manifest, "error", NULL));
-  list = json_node_get_array (parts);
+  list = json_object_get_array_member (manifest, "parts");
   for (guint i = 0; i < json_array_get_length (list); i++) {
-    JsonNode *part = json_array_get_element (list, i);
+    JsonNode *element = json_array_get_element (list, i);
+    JsonObject *part = JSON_NODE_HOLDS_OBJECT (element) ? json_node_get_object (element) : NULL;
 
-    if (JSON_NODE_HOLDS_OBJECT (part))
-      keep_manifest_part (recorder, id, directory, first->number + i, json_node_get_object (part));
+    if (part && part == begin)
+      number = first->number;
+    if (part && number > 0)
+      keep_manifest_part (recorder, id, directory, number++, part);
   }
   return TRUE;
 }

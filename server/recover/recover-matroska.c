@@ -594,6 +594,20 @@ finish (Matroska *self, GError **error)
          && recover_file_sync (self->file, error);
 }
 
+/* Whether there is anything in a file that its muxer has ended: a part that begins as the disk
+ * fails has but its head. */
+static gboolean
+has_cluster (Matroska *self)
+{
+  guint64 at = self->segment;
+  Element element;
+
+  while (next_child (self->file, &at, self->file->size, &element))
+    if (element.id == ID_CLUSTER)
+      return TRUE;
+  return FALSE;
+}
+
 gboolean
 recover_matroska (RecoverFile *file, HavenRecovery *recovery, GError **error)
 {
@@ -605,10 +619,12 @@ recover_matroska (RecoverFile *file, HavenRecovery *recovery, GError **error)
         "Its head is not whole: nothing of it plays");
     return FALSE;
   }
-  if (recovery->complete)
+  if (recovery->complete && has_cluster (&self))
     return TRUE;
-  read_clusters (&self, self.head_end);
+  if (!recovery->complete)
+    read_clusters (&self, self.head_end);
   if (self.keep == 0) {
+    recovery->complete = FALSE;
     g_set_error (error, HAVEN_RECOVER_ERROR, HAVEN_RECOVER_ERROR_EMPTY,
         "There is nothing in it but its head");
     return FALSE;

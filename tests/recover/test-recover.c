@@ -321,6 +321,23 @@ test_unreadable_is_not_cut (Fixture *fixture, gconstpointer writer)
   }
 }
 
+/* As of a part that began when the disk failed: its muxer has ended the segment. */
+static void
+test_head_alone_is_nothing (void)
+{
+  static const guint8 head[] = { 0x1a, 0x45, 0xdf, 0xa3, 0x80, /* EBML, empty */
+    0x18, 0x53, 0x80, 0x67, 0x01, 0, 0, 0, 0, 0, 0, 5,         /* a segment of 5 bytes */
+    0xec, 0x83, 0, 0, 0 };                                     /* in it a void of 3 */
+  g_autoptr (GBytes) bytes = g_bytes_new_static (head, sizeof head);
+  g_autoptr (GError) error = NULL;
+  HavenRecovery recovery = { 0 };
+  int fd = open_copy (bytes);
+
+  g_assert_false (haven_recover_fd (fd, &recovery, &error));
+  g_assert_error (error, HAVEN_RECOVER_ERROR, HAVEN_RECOVER_ERROR_EMPTY);
+  close (fd);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -344,5 +361,6 @@ main (int argc, char **argv)
       g_test_add (name, Fixture, writers[i][1], set_up, tests[j].run, tear_down);
     }
   }
+  g_test_add_func ("/recover/matroska/head_alone_is_nothing", test_head_alone_is_nothing);
   return g_test_run ();
 }
