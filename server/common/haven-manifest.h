@@ -13,6 +13,8 @@ G_BEGIN_DECLS
  */
 extern const char *const haven_manifest_beside[]; /* ended by NULL */
 
+#define HAVEN_THUMBNAIL_WIDTH 320 /* of the first picture */
+
 char *haven_manifest_path (const char *path);
 char *haven_manifest_sibling (const char *path, const char *ending);
 JsonNode *haven_manifest_find (const char *path, char **where);

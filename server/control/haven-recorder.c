@@ -15,7 +15,6 @@
 #include "haven-name.h"
 #include "haven-recoveries.h"
 
-#define THUMBNAIL_WIDTH 320
 #define RETRY_FIRST 1            /* s until a part that could not begin is tried again; then … */
 #define RETRY_LAST 30            /* … twice as long each time, up to this */
 #define STOP_ANSWER_TIMEOUT 5000 /* ms; a session needs 2 s, where its disk does not hang */
@@ -622,7 +621,7 @@ keep_first_picture (HavenRecorder *recorder, HavenDBusSession1 *proxy, const Job
   job->mint_id = g_strdup (of->mint_id);
   job->id = g_strdup (of->id);
   g_task_set_task_data (task, job, job_free);
-  haven_session_snapshot_async (proxy, THUMBNAIL_WIDTH, 0, on_first_picture, task);
+  haven_session_snapshot_async (proxy, HAVEN_THUMBNAIL_WIDTH, 0, on_first_picture, task);
 }
 
 /* A recording of sound alone decodes no picture, for a thumbnail neither. */

@@ -11,7 +11,6 @@
 #include "haven-session-error.h"
 #include "haven-session.h"
 
-#define THUMBNAIL_WIDTH 320
 #define MAX_SETTINGS (64 * 1024) /* bytes */
 
 typedef struct
@@ -138,7 +137,7 @@ static void
 keep_first_picture (Recorder *self, GVariant *info)
 {
   HavenGraph *graph = haven_session_get_graph (self->session, NULL);
-  const HavenAsk ask = { .width = THUMBNAIL_WIDTH };
+  const HavenAsk ask = { .width = HAVEN_THUMBNAIL_WIDTH };
   const char *format = NULL, *path = NULL;
 
   g_variant_lookup (info, "format", "&s", &format);

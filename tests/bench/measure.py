@@ -88,3 +88,14 @@ def ssim_of_turn(path, frames, clip, turn):
         return None
     times = f"trim=start={begins[-1] - 0.01}:duration={(turn - 0.5) / 30},setpts=PTS-STARTPTS,settb=1/30"
     return ssim(["-i", path], ["-i", clip], times)
+
+
+def assert_goes_to_its_end(path, hours):
+    """Who plays a file of so many hours can go to its end at once: it has an index."""
+    shown = subprocess.run(
+        ["ffprobe", "-v", "fatal", "-show_entries", "packet=pts_time", "-of", "csv=p=0",
+         "-read_intervals", f"{hours * 3600 - 2}%+#1", path],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    first = float(shown.stdout.split()[0].strip(","))
+    assert hours * 3600 - 5 < first < hours * 3600, first

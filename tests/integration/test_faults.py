@@ -87,6 +87,17 @@ def test_a_disk_that_fails_costs_the_recording_two_seconds_at_most(
     assert lost < 2
 
 
+@pytest.fixture
+def hanging(shared_livekit, room, publisher, haven_factory, tmp_path):
+    """(the disk that shall hang, a server that records four seconds to it, the streamer, the recording's id)"""
+    disk = Disk(tmp_path / "recordings", tmp_path / "fault")
+    haven = haven_factory(shared_livekit, env=disk.env)
+    streamer = publisher(server=shared_livekit, room=room, video="vp8-360")
+    recording = record(haven, room, output_format="source")
+    wait_recorded(haven, room, 4)
+    return disk, haven, streamer, recording
+
+
 def assert_ends_where_it_hung(file, streamer, hung_at):
     """It plays, has all pictures that it has without a hole, and at most two seconds before the disk hung are lost."""
     found = analyse.recording(file)
@@ -98,14 +109,8 @@ def assert_ends_where_it_hung(file, streamer, hung_at):
 
 
 @pytest.mark.parametrize("call", ["write", "sync"])
-def test_a_stop_does_not_wait_for_ever_for_a_disk_that_hangs(
-    shared_livekit, room, publisher, haven_factory, tmp_path, call
-):
-    disk = Disk(tmp_path / "recordings", tmp_path / "fault")
-    haven = haven_factory(shared_livekit, env=disk.env)
-    streamer = publisher(server=shared_livekit, room=room, video="vp8-360")
-    recording = record(haven, room, output_format="source")
-    wait_recorded(haven, room, 4)
+def test_a_stop_does_not_wait_for_ever_for_a_disk_that_hangs(hanging, room, call):
+    disk, haven, streamer, recording = hanging
 
     disk.hang(call)
     hung_at = time.monotonic_ns()
@@ -131,13 +136,9 @@ def test_a_stop_does_not_wait_for_ever_for_a_disk_that_hangs(
     assert_ends_where_it_hung(part["path"], streamer, hung_at)
 
 
-def test_a_stop_says_that_the_end_could_not_be_written(shared_livekit, room, publisher, haven_factory, tmp_path):
+def test_a_stop_says_that_the_end_could_not_be_written(hanging, room):
     """The disk is back before the stop is given up, but too late for an index."""
-    disk = Disk(tmp_path / "recordings", tmp_path / "fault")
-    haven = haven_factory(shared_livekit, env=disk.env)
-    streamer = publisher(server=shared_livekit, room=room, video="vp8-360")
-    recording = record(haven, room, output_format="source")
-    wait_recorded(haven, room, 4)
+    disk, haven, streamer, recording = hanging
     disk.hang("write")
     hung_at = time.monotonic_ns()
     with ThreadPoolExecutor() as pool:
@@ -153,14 +154,8 @@ def test_a_stop_says_that_the_end_could_not_be_written(shared_livekit, room, pub
     assert_ends_where_it_hung(part["path"], streamer, hung_at)
 
 
-def test_a_session_that_is_stopped_while_the_disk_hangs_leaves_a_recording(
-    shared_livekit, room, publisher, haven_factory, tmp_path
-):
-    disk = Disk(tmp_path / "recordings", tmp_path / "fault")
-    haven = haven_factory(shared_livekit, env=disk.env)
-    streamer = publisher(server=shared_livekit, room=room, video="vp8-360")
-    recording = record(haven, room, output_format="source")
-    wait_recorded(haven, room, 4)
+def test_a_session_that_is_stopped_while_the_disk_hangs_leaves_a_recording(hanging, room):
+    disk, haven, streamer, recording = hanging
     disk.hang("write")
     hung_at = time.monotonic_ns()
     assert haven.post("/api/live-sessions/stop", {"mint_id": room}).status == 200

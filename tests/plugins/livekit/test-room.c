@@ -986,18 +986,26 @@ nobody_may_be_received_without_the_permission (void)
   g_assert_error (watch->error, LIVEKIT_ERROR, LIVEKIT_ERROR_PERMISSION);
 }
 
-/* By our token or by its publisher: it comes when neither forbids it. */
+/* Its track, TR_1, has been added then. */
 static void
-that_a_track_is_forbidden_is_told_when_it_changes (void)
+join_with_microphone (Watch *watch)
 {
-  g_autoptr (Watch) watch = watch_new ();
-  const Guest microphone = { "PA_1", "streamer", .track_sid = "TR_1", MICROPHONE };
+  static const Guest microphone = { "PA_1", "streamer", .track_sid = "TR_1", MICROPHONE };
 
   watch->config.video = FALSE;
   watch->guests = &microphone;
   watch->n_guests = 1;
   watch_join (watch);
   wait_until (watch->added->len == 1);
+}
+
+/* By our token or by its publisher: it comes when neither forbids it. */
+static void
+that_a_track_is_forbidden_is_told_when_it_changes (void)
+{
+  g_autoptr (Watch) watch = watch_new ();
+
+  join_with_microphone (watch);
   send_track_permission (watch->fake, "TR_1", FALSE);
   send_permission (watch->fake, FALSE);
   send_track_permission (watch->fake, "TR_1", TRUE);
@@ -1012,13 +1020,8 @@ static void
 what_a_publisher_forbade_ends_with_the_session (void)
 {
   g_autoptr (Watch) watch = watch_new ();
-  const Guest microphone = { "PA_1", "streamer", .track_sid = "TR_1", MICROPHONE };
 
-  watch->config.video = FALSE;
-  watch->guests = &microphone;
-  watch->n_guests = 1;
-  watch_join (watch);
-  wait_until (watch->added->len == 1);
+  join_with_microphone (watch);
   send_track_permission (watch->fake, "TR_1", FALSE);
   wait_until (watch->permissions->len == 1);
   fake_livekit_send_leave (watch->fake, LIVEKIT_LEAVE_RECONNECT, LIVEKIT_REASON_STATE_MISMATCH);
