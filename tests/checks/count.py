@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Counts what a suite's tests did, from what its runner left in the folder of results: Meson's log (JSON), pytest's
 JUnit XML, or lines of TAP in the suite's own output. A suite that failed without a failed test counts as one. A test
-that needed a second run counts once, by its last; its name is told before the total."""
+that needed a second run counts once, by its last. What failed, why, and what was run again stand before the total."""
 
 import argparse
 import json
@@ -12,18 +12,19 @@ import xml.etree.ElementTree as ElementTree
 
 
 def count_tap(text):
+    """Counts, and the names of what failed, as the others too."""
     lines = re.findall(r"^(not ok|ok)\b(.*)$", text, re.MULTILINE)
     skipped = sum("# SKIP" in rest for _, rest in lines)
-    failed = sum(word == "not ok" and "# TODO" not in rest for word, rest in lines)
-    return [len(lines) - failed - skipped, failed, skipped]
+    failed = [rest.strip(" -") for word, rest in lines if word == "not ok" and "# TODO" not in rest]
+    return [len(lines) - len(failed) - skipped, len(failed), skipped], failed
 
 
 def count_meson(path):
-    total = [0, 0, 0]
+    total, failed = [0, 0, 0], []
     for line in path.read_text(errors="replace").splitlines():
         test = json.loads(line)
         output = test.get("stdout", "") or ""
-        counts = count_tap(output)
+        counts, names = count_tap(output)
         for checks, failures, errors in re.findall(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)", output):
             bad = int(failures) + int(errors)
             counts = [counts[0] + int(checks) - bad, counts[1] + bad, counts[2]]
@@ -33,35 +34,42 @@ def count_meson(path):
             counts = [0, 0, 1]
         elif counts[1] == 0:
             counts[1] = 1
+        if counts[1]:
+            failed += [f"{test['name']}: {name}" for name in names] or [f"{test['name']}: {test['result']}"]
         total = [a + b for a, b in zip(total, counts)]
-    return total
+    return total, failed
 
 
 def read_junit(path):
-    """Counts, and the names of tests that were run again: an attempt that led to another is a case without a verdict."""
-    tests = {}
+    """Counts, what failed and why, and what was run again: an attempt that led to another is a case without a verdict."""
+    tests, failed = {}, []
     for case in ElementTree.parse(path).iter("testcase"):
-        verdicts = {child.tag for child in case} & {"failure", "error", "skipped"}
-        tests.setdefault((case.get("classname"), case.get("name")), []).append(verdicts)
+        verdicts = {child.tag: child.get("message", "") for child in case}
+        tests.setdefault((case.get("classname"), case.get("name")), []).append(
+            verdicts.keys() & {"failure", "error", "skipped"}
+        )
+        failed += [f"{case.get('name')}: {verdicts[tag]}" for tag in ("failure", "error") if tag in verdicts]
     total = [0, 0, 0]
     for attempts in tests.values():
         verdicts = set().union(*attempts)
         total[1 if verdicts & {"failure", "error"} else 2 if verdicts else 0] += 1
-    return total, [name for (_, name), attempts in tests.items() if not all(attempts[:-1])]
+    return total, failed, [name for (_, name), attempts in tests.items() if not all(attempts[:-1])]
 
 
 def count(suite, results, status):
-    total, again = [0, 0, 0], []
+    total, failed, again = [0, 0, 0], [], []
     reports = [path for path in results.iterdir() if re.fullmatch(suite + r"(-\w+)?\.(json|xml)", path.name)]
     for path in reports:
-        counts, names = read_junit(path) if path.suffix == ".xml" else (count_meson(path), [])
+        counts, why, names = read_junit(path) if path.suffix == ".xml" else (*count_meson(path), [])
         total = [a + b for a, b in zip(total, counts)]
+        failed += why
         again += names
     if not reports:
-        total = count_tap((results / f"{suite}.log").read_text(errors="replace"))
+        total, failed = count_tap((results / f"{suite}.log").read_text(errors="replace"))
     if status and not total[1]:
         total[1] = 1
-    return total, again
+        failed.append(f"{suite} ended with {status}")
+    return total, failed, again
 
 
 def line(total):
@@ -79,11 +87,15 @@ def main():
         suites = [json.loads(path.read_text()) for path in sorted(args.results.glob("*.counts"))]
         total = [sum(column) for column in zip(*(suite["total"] for suite in suites))] or [0, 0, 0]
         again = [name for suite in suites for name in suite["again"]]
+        for suite in suites:
+            for why in suite["failed"]:
+                print("failed: " + " ".join(why.split())[:400])
         if again:
             print(f"{len(again)} needed a second run: {', '.join(again)}")
     else:
-        total, again = count(args.suite, args.results, args.status)
-        (args.results / f"{args.suite}.counts").write_text(json.dumps({"total": total, "again": again}))
+        total, failed, again = count(args.suite, args.results, args.status)
+        counts = {"total": total, "failed": failed, "again": again}
+        (args.results / f"{args.suite}.counts").write_text(json.dumps(counts))
     print(line(total))
     sys.exit(1 if total[1] else 0)
 

@@ -10,7 +10,8 @@ CASES = """<testsuites><testsuite>
 <testcase classname="a" name="passes"/>
 <testcase classname="a" name="shaky"/><testcase classname="a" name="shaky"/>
 <testcase classname="a" name="broken"/><testcase classname="a" name="broken"><failure/></testcase>
-<testcase classname="b" name="broken"><failure/></testcase><testcase classname="b" name="broken"><error/></testcase>
+<testcase classname="b" name="broken"><failure message="assert 1 == 2&#10; + 1"/></testcase>
+<testcase classname="b" name="broken"><error message="no such room"/></testcase>
 <testcase classname="b" name="left out"><skipped/></testcase>
 </testsuite></testsuites>"""
 
@@ -34,9 +35,19 @@ with tempfile.TemporaryDirectory() as results:
     check("a suite of pytest", count("--status", "1", "integration", results), (1, ["2 passed, 2 failed, 1 skipped"]))
     check("a suite of TAP", count("--status", "0", "checks", results), (1, ["1 passed, 1 failed, 1 skipped"]))
     check(
-        "the total names what was run again",
+        "the total names what failed and what was run again",
         count("--total", results),
-        (1, ["2 needed a second run: shaky, broken", "3 passed, 3 failed, 2 skipped"]),
+        (
+            1,
+            [
+                "failed: two",
+                "failed: broken:",
+                "failed: broken: assert 1 == 2 + 1",
+                "failed: broken: no such room",
+                "2 needed a second run: shaky, broken",
+                "3 passed, 3 failed, 2 skipped",
+            ],
+        ),
     )
     pathlib.Path(results, "fuzz.log").write_text("ok - one\n")
     check("a suite that fails without a failed test", count("--status", "3", "fuzz", results)[1], ["1 passed, 1 failed, 0 skipped"])
