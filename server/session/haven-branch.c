@@ -102,6 +102,15 @@ haven_branch_count_lost (GstElement *queue)
   return in > out + waiting + 2 ? in - out - waiting : 0;
 }
 
+guint
+haven_branch_count_waiting (GstElement *queue)
+{
+  guint waiting;
+
+  g_object_get (queue, "current-level-buffers", &waiting, NULL);
+  return waiting > 2 ? waiting : 0; /* one or two always are on their way */
+}
+
 const char *
 haven_branch_parser_for (const char *codec_name)
 {

@@ -39,6 +39,7 @@ GstPadProbeReturn haven_branch_on_count (GstPad *pad, GstPadProbeInfo *info, gpo
 /* What a queue drops is known of one that is counted. */
 void haven_branch_count_passage (GstElement *queue);
 guint haven_branch_count_lost (GstElement *queue);
+guint haven_branch_count_waiting (GstElement *queue); /* 0: it keeps up */
 /* From now on it drops all that it holds or gets, and counts it as lost. */
 void haven_branch_shed (GstElement *queue);
 

@@ -155,13 +155,30 @@ haven_graph_use_decoded (HavenGraph *self, HavenKind kind)
   return decoded->tee;
 }
 
-guint
-haven_graph_lost_before_decoding (HavenGraph *self)
+/* Returns: (transfer none) (nullable): before the decoder of pictures that runs */
+static GstElement *
+queue_of_pictures (HavenGraph *self)
 {
   GstElement *bin = self->decoded[HAVEN_VIDEO].bin;
   const Decode *decode = bin ? g_object_get_data (G_OBJECT (bin), "decode") : NULL;
 
-  return decode ? haven_branch_count_lost (decode->queue) : 0;
+  return decode ? decode->queue : NULL;
+}
+
+guint
+haven_graph_lost_before_decoding (HavenGraph *self)
+{
+  GstElement *queue = queue_of_pictures (self);
+
+  return queue ? haven_branch_count_lost (queue) : 0;
+}
+
+guint
+haven_graph_waiting_for_decoder (HavenGraph *self)
+{
+  GstElement *queue = queue_of_pictures (self);
+
+  return queue ? haven_branch_count_waiting (queue) : 0;
 }
 
 void

@@ -135,7 +135,9 @@ GstCaps *haven_graph_get_flowing_caps (HavenGraph *self, HavenKind kind);
 GstElement *haven_graph_use_decoded (HavenGraph *self, HavenKind kind);
 void haven_graph_unuse_decoded (HavenGraph *self, HavenKind kind);
 void haven_graph_decoder_failed (HavenGraph *self, HavenKind kind); /* it is made anew */
-guint haven_graph_lost_before_decoding (HavenGraph *self); /* pictures, of the decoder that runs */
+/* pictures, of the decoder that runs */
+guint haven_graph_lost_before_decoding (HavenGraph *self);
+guint haven_graph_waiting_for_decoder (HavenGraph *self);
 
 /* -- haven-graph-viewers.c */
 

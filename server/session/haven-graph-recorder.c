@@ -309,6 +309,8 @@ haven_recorder_stop (HavenRecorder *recorder)
     recorder->stop_timer = g_timeout_add (SHED_TIMEOUT, on_stop_slow, recorder);
   else
     recorder->stop_timer = g_timeout_add (STOP_TIMEOUT, on_stop_timeout, recorder);
+  if (recorder->uses_decoded)
+    recorder->undecoded = haven_graph_waiting_for_decoder (recorder->graph);
   recorder_close_feeds (recorder, TRUE);
 }
 
@@ -364,6 +366,7 @@ make_report (HavenRecorder *recorder)
   report->frame_rate = g_atomic_int_get (&recorder->left_out);
   report->stopping = recorder->shed && lost > recorder->shed_from ? lost - recorder->shed_from : 0;
   report->encoder_behind = lost - report->stopping;
+  report->stopping += recorder->undecoded;
   if (recorder->encodes)
     report->before_decoding = recorder->lost_until - recorder->lost_before;
 }

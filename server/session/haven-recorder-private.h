@@ -44,6 +44,7 @@ struct _HavenRecorder
    * main context once that has ended */
   HavenTimeline timelines[HAVEN_N_KINDS];
   guint64 lost_before, lost_until; /* pictures before decoding, when it began and ended */
+  guint undecoded;                 /* pictures that waited for the decoder when it was stopped */
   guint64 shed_from;               /* lost pictures when it was told to hurry */
   gboolean shed;
   HavenRecorderReport *report; /* (owned) filled in when it has ended */
