@@ -1,7 +1,10 @@
 """What a session that encodes a room costs, and how good that looks, beside FFmpeg and gst-launch-1.0 with the same film.
 
-The room sends a film of 1280x720 at 30 pictures a second as VP8, and sound; the others read the same VP8 from a file, as
-fast as they can. All are to yield 2000 kbit/s. docs/performance.md has the figures of one machine.
+The room sends a film of 1280x720 at 30 pictures a second as VP8, and sound; the others read the same VP8 from a file.
+All are to yield 2000 kbit/s. docs/recording.md has the figures of one machine.
+
+A picture costs more when it comes a thirtieth of a second after the one before: a codec that does nothing meanwhile finds
+the caches cold. So the session is held to gst-launch-1.0 at the pace of the room; how fast a file can be is shown too.
 """
 
 import films
@@ -16,7 +19,11 @@ PICTURES = 620
 RATE = 2000
 CBR = ["-b:v", f"{RATE}k", "-minrate", f"{RATE}k", "-maxrate", f"{RATE}k", "-bufsize", f"{RATE}k"]
 
-GST = "gst-launch-1.0 -q filesrc location={clip} ! ivfparse ! vp8dec ! queue ! {encoder} ! matroskamux ! filesink location={out}"
+GST = (
+    "gst-launch-1.0 -q filesrc location={clip} ! ivfparse {pace}! vp8dec ! queue ! {encoder} "
+    "! matroskamux ! filesink location={out}"
+)
+PACE = "! clocksync "
 FFMPEG = {
     "libaom-av1": ["-usage", "realtime", "-cpu-used", "8", "-lag-in-frames", "0", "-row-mt", "1", "-tiles", "2x1",
                    "-threads", "2", *CBR],
@@ -31,16 +38,20 @@ OTHERS = {  # format: what gst-launch-1.0 and FFmpeg encode it with; the first i
     "h264": (["openh264enc"], ["libx264"]),
 }
 
-# What is asked of the session, beside gst-launch-1.0 with the same encoder.
-OF_CPU, LESS_SSIM, OFF_RATE = 1.4, 0.01, 0.10
+# What is asked of the session, beside gst-launch-1.0 with the same encoder at the same pace.
+OF_CPU, LESS_SSIM, OFF_RATE = 1.25, 0.01, 0.10
+
+
+def gst_launch_of(name, clip, out, pace=""):
+    return GST.format(clip=clip, pace=pace, encoder=ENCODERS[name].format(rate=RATE), out=out).split()
 
 
 def commands(form, clip, out):
-    """name: command"""
+    """name: command, the first at the pace of the room"""
     gst, ffmpeg = OTHERS[form]
     return {
-        **{f"gst-launch-1.0, {name}": GST.format(clip=clip, encoder=ENCODERS[name].format(rate=RATE), out=out).split()
-           for name in gst},
+        f"gst-launch-1.0, {gst[0]}, at the room's pace": gst_launch_of(gst[0], clip, out, PACE),
+        **{f"gst-launch-1.0, {name}": gst_launch_of(name, clip, out) for name in gst},
         **{f"FFmpeg, {name}": ["ffmpeg", "-v", "error", "-y", "-i", clip, "-c:v", name, "-g", "60", *FFMPEG[name], out]
            for name in ffmpeg},
     }  # fmt: skip
@@ -60,14 +71,14 @@ def test_transcode(haven, publisher, tmp_path, capsys, form):
 
     with capsys.disabled():
         print("\n| format | by | kbit/s | SSIM | CPU s/min |\n|---|---|---|---|---|")
-    streamer = publisher(video="vp8-720", clips=tmp_path)
+    publisher(video="vp8-720", clips=tmp_path)
     path, part, cpu = record(haven, {"output_format": form, "video_quality": "medium"}, "video_frames", PICTURES)
     assert part["encoded"] and haven.terminate()[0] == 0
-    streamer.stop()
     look_at("session", path, cpu)
     long, out = repeat_ivf(clip, tmp_path / "long.ivf", 2), tmp_path / "out.mkv"
     for what, command in commands(form, long, out).items():
         look_at(what, out, cpu_seconds_of(command) * 60 / (2 * TURN / 30))
 
     (_, rate, alike, cpu), (_, _, plain_alike, plain_cpu) = lines[:2]
-    assert abs(rate / RATE - 1) < OFF_RATE and alike > plain_alike - LESS_SSIM and cpu < plain_cpu * OF_CPU, lines[:2]
+    kept, good, cheap = abs(rate / RATE - 1) < OFF_RATE, alike > plain_alike - LESS_SSIM, cpu < plain_cpu * OF_CPU
+    assert kept and good and cheap, (lines[:2], part["drops"])
