@@ -449,10 +449,13 @@ task (gpointer data)
   g_mutex_lock (&self->lock);
   while (self->running && !eos && !silent) {
     gint64 deadline = self->last_activity + (gint64)(GAP_INTERVAL / 1000);
+    gint64 now = g_get_monotonic_time ();
 
     if (self->eos_wanted)
       eos = TRUE;
-    else if (g_get_monotonic_time () >= deadline)
+    else if (now >= deadline + (gint64)(GAP_INTERVAL / 1000))
+      self->last_activity = now; /* it was us who stood still: what came meanwhile comes now */
+    else if (now >= deadline)
       silent = TRUE;
     else
       g_cond_wait_until (&self->cond, &self->lock, deadline);
