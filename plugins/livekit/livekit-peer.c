@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "livekit-peer.h"
+#include "livekit-arrival.h"
 #include "livekit-error.h"
 #include "livekit-sdp.h"
 #include "livekit-sender-clock.h"
@@ -784,6 +785,7 @@ on_new_jitterbuffer (
   g_object_set (jitterbuffer, "rtx-next-seqnum", FALSE, NULL);
   /* A stream that begins in order need not wait for the whole latency before its first picture. */
   g_object_set (jitterbuffer, "faststart-min-packets", FASTSTART_PACKETS, NULL);
+  livekit_arrival_watch (jitterbuffer);
   livekit_sender_clock_watch (jitterbuffer, on_sender_clock, weak_ref_new (self), weak_ref_free);
 }
 

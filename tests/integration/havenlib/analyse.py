@@ -264,15 +264,29 @@ class Recording:
     probe: dict
     frames: list
     sequence: Sequence
+    beeps: list  # times
     offsets: list  # (time, ms)
 
 
 def recording(path, modulo=pattern.CLIP_FRAMES, span=None):
     frames = read_video(path, span)
     start, samples = lay_out(read_audio(path, span))
+    beeps = beep_onsets(samples, start)
     return Recording(
         probe(path),
         frames,
         sequence([f.counter for f in frames], modulo, [f.pts for f in frames]),
-        av_offsets(flash_onsets(frames), beep_onsets(samples, start)),
+        beeps,
+        av_offsets(flash_onsets(frames), beeps),
     )
+
+
+def astray(frames):
+    """How far each readable picture is from where it was sent, in seconds; most are taken to be right.
+
+    What comes again with the clip cannot be told apart: a whole clip too late is no distance.
+    """
+    places = np.array([f.pts - f.counter / pattern.FPS for f in frames if f.counter is not None])
+    clip = pattern.CLIP_FRAMES / pattern.FPS
+    distances = (places - places[0] + clip / 2) % clip - clip / 2
+    return list(distances - np.median(distances))
