@@ -60,6 +60,27 @@ haven_filename_give (const char *from, const char *to)
   return NULL;
 }
 
+/* Writes a file of that name, or of a free one like it where it is taken: it is there whole or not
+ * at all, and overwrites none.
+ *
+ * Returns: (transfer full) (nullable): the name it got */
+char *
+haven_filename_write (const char *path, const char *data, gsize size, GError **error)
+{
+  g_autofree char *draft = g_strdup_printf ("%s.%08x", path, g_random_int ());
+  char *name;
+
+  if (!g_file_set_contents (draft, data, (gssize)size, error))
+    return NULL;
+  name = haven_filename_give (draft, path);
+  if (!name) {
+    g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (errno), "“%s” cannot be written: %s",
+        path, g_strerror (errno));
+    unlink (draft);
+  }
+  return name;
+}
+
 /* The name of a file lasts once its directory is on disk. Returns: 0, or -1 with errno */
 int
 haven_filename_sync (const char *path)

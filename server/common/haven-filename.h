@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 char *haven_filename_finished (const char *path);
 char *haven_filename_numbered (const char *path, guint n);
 char *haven_filename_give (const char *from, const char *to);
+char *haven_filename_write (const char *path, const char *data, gsize size, GError **error);
 int haven_filename_sync (const char *path);
 
 G_END_DECLS

@@ -4,6 +4,8 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+#include "haven-filename.h"
+
 #define MAX_MANIFEST 4194304 /* bytes */
 #define MAX_NUMBER 10000     /* of a part, in its name */
 
@@ -17,6 +19,31 @@ haven_manifest_sibling (const char *path, const char *ending)
   int stem = dot && dot > (slash ? slash + 1 : path) ? dot - path : (int)strlen (path);
 
   return g_strdup_printf ("%.*s%s", stem, path, ending);
+}
+
+static char *         /* (transfer full) (nullable) */
+if_there (char *path) /* (transfer full) */
+{
+  if (g_file_test (path, G_FILE_TEST_EXISTS))
+    return path;
+  g_free (path);
+  return NULL;
+}
+
+/* What is in the way of a recording of that name: the file, one that is written beside it, or what
+ * lies beside another of that name.
+ *
+ * Returns: (transfer full) (nullable): the first of them */
+char *
+haven_manifest_find_taken (const char *path)
+{
+  char *taken = if_there (g_strdup (path));
+
+  if (!taken)
+    taken = if_there (g_strconcat (path, HAVEN_UNFINISHED, NULL));
+  for (guint i = 0; !taken && haven_manifest_beside[i]; i++)
+    taken = if_there (haven_manifest_sibling (path, haven_manifest_beside[i]));
+  return taken;
 }
 
 /* Returns: (transfer full): NAME.json for NAME.mkv */

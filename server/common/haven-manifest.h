@@ -15,6 +15,7 @@ extern const char *const haven_manifest_beside[]; /* ended by NULL */
 
 #define HAVEN_THUMBNAIL_WIDTH 320 /* of the first picture */
 
+char *haven_manifest_find_taken (const char *path);
 char *haven_manifest_path (const char *path);
 char *haven_manifest_sibling (const char *path, const char *ending);
 JsonNode *haven_manifest_find (const char *path, char **where);

@@ -665,23 +665,6 @@ on_recording_started (GObject *source, GAsyncResult *result, gpointer user_data)
   g_task_return_error (task, error);
 }
 
-/* A file of that name, or one that is written beside it. */
-static gboolean
-is_taken (const char *path)
-{
-  g_autofree char *unfinished = g_strconcat (path, HAVEN_UNFINISHED, NULL);
-
-  if (g_file_test (path, G_FILE_TEST_EXISTS) || g_file_test (unfinished, G_FILE_TEST_EXISTS))
-    return TRUE;
-  for (guint i = 0; haven_manifest_beside[i]; i++) {
-    g_autofree char *beside = haven_manifest_sibling (path, haven_manifest_beside[i]);
-
-    if (g_file_test (beside, G_FILE_TEST_EXISTS))
-      return TRUE;
-  }
-  return FALSE;
-}
-
 /* A name that no row and no file has. */
 static char * /* (transfer full) */
 choose_path (const char *directory, const HavenRecordingRow *row, const HavenFormat *format)
@@ -693,8 +676,9 @@ choose_path (const char *directory, const HavenRecordingRow *row, const HavenFor
     g_autofree char *numbered = n == 1 ? g_strdup_printf ("%s.%s", stem, format->extension)
                                        : g_strdup_printf ("%s_%u.%s", stem, n, format->extension);
     g_autofree char *path = g_build_filename (directory, numbered, NULL);
+    g_autofree char *taken = haven_manifest_find_taken (path);
 
-    if (!is_taken (path))
+    if (!taken)
       return g_steal_pointer (&path);
   }
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "haven-filename.h"
 #include "haven-manifest.h"
 #include "haven-session-error.h"
 #include "haven-session.h"
@@ -128,8 +129,8 @@ on_first_picture (GObject *source, GAsyncResult *result, gpointer user_data)
   gsize size;
   const char *data = jpeg ? g_bytes_get_data (jpeg, &size) : NULL;
 
-  if (data && !g_file_test (path, G_FILE_TEST_EXISTS)) /* which may be another's */
-    g_file_set_contents (path, data, (gssize)size, NULL);
+  if (data)
+    g_free (haven_filename_write (path, data, size, NULL));
 }
 
 /* As serve does, beside what it records. */

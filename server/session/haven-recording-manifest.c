@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <json-glib/json-glib.h>
+#include <string.h>
 
+#include "haven-filename.h"
 #include "haven-manifest.h"
 #include "haven-recording-private.h"
 #include "haven-time.h"
@@ -211,9 +213,10 @@ haven_recording_write_manifest (HavenRecording *self)
   g_autofree char *text = make_manifest (self);
   g_autofree char *path = manifest_path (self);
   g_autoptr (GError) error = NULL;
+  /* Another recording of that name may have begun with this one, and ended before it. */
+  char *name = haven_filename_write (path, text, strlen (text), &error);
 
-  if (g_file_set_contents (path, text, -1, &error))
-    return g_steal_pointer (&path);
-  g_warning ("The manifest cannot be written: %s", error->message);
-  return NULL;
+  if (!name)
+    g_warning ("The manifest cannot be written: %s", error->message);
+  return name;
 }

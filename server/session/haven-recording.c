@@ -14,6 +14,7 @@
 
 #include "haven-checksum.h"
 #include "haven-filename.h"
+#include "haven-manifest.h"
 #include "haven-session-error.h"
 #include "haven-wav.h"
 
@@ -517,7 +518,7 @@ HavenRecording *
 haven_recording_new (HavenGraph *graph, const HavenRecordingSettings *settings, GError **error)
 {
   g_autoptr (HavenRecording) self = g_object_new (HAVEN_TYPE_RECORDING, NULL);
-  g_autofree char *dir = NULL;
+  g_autofree char *dir = NULL, *taken = NULL;
 
   if (!settings->path || !*settings->path) {
     g_set_error (
@@ -548,9 +549,9 @@ haven_recording_new (HavenGraph *graph, const HavenRecordingSettings *settings, 
   g_mkdir_with_parents (dir, 0755);
   if (!has_room (self, self->path, error))
     return NULL;
-  if (g_file_test (self->path, G_FILE_TEST_EXISTS)) {
+  if ((taken = haven_manifest_find_taken (self->path))) {
     g_set_error (
-        error, HAVEN_SESSION_ERROR, HAVEN_SESSION_ERROR_FILE, "“%s” is there already", self->path);
+        error, HAVEN_SESSION_ERROR, HAVEN_SESSION_ERROR_FILE, "“%s” is there already", taken);
     return NULL;
   }
   if (!begin_part (self, NULL, error))

@@ -444,13 +444,36 @@ def test_record_until_interrupted(livekit, publisher, start, tmp_path):
     assert again.wait(30) == 2 and "haven-live: " in again.output and "is there already" in again.output
 
 
-def test_record_leaves_the_picture_of_another_alone(livekit, publisher, start, tmp_path):
+def test_record_leaves_what_is_of_another_alone(livekit, publisher, start, tmp_path):
+    """Whatever it would write, or its recovery: a file, one that is not finished, and what lies beside one."""
     publisher(video="vp8-360")
-    path, picture = tmp_path / "film.mkv", tmp_path / "film.jpg"
-    picture.write_text("a poster")
-    recorder = start("record", "demo", "-o", path, "--format", "source", "--duration", "5", env=livekit.env)
-    assert recorder.wait(60) == 0, recorder.output
-    assert picture.read_text() == "a poster" and path.exists()
+    names = ["film.mkv", "film.mkv.part", "film.json", "film.jpg", "film.jsonl", "film.vtt"]
+    targets = [tmp_path / name / "film.mkv" for name in names]
+    for target, name in zip(targets, names):
+        target.parent.mkdir()
+        target.with_name(name).write_text("an archivist's")
+    recorders = [start("record", "demo", "-o", target, "-f", "source", "-d", "1", env=livekit.env) for target in targets]
+    for recorder, target, name in zip(recorders, targets, names):
+        assert recorder.wait(60) == 2 and f"{name}” is there already" in recorder.output, (name, recorder.output)
+        assert [file.name for file in target.parent.iterdir()] == [name]
+        assert target.with_name(name).read_text() == "an archivist's"
+
+
+def test_two_recordings_of_one_name_have_a_manifest_each(livekit, publisher, start, tmp_path):
+    """They begin before either has one."""
+    publisher(video="vp8-360")
+    paths = [tmp_path / "both.mkv", tmp_path / "both.opus"]
+    recorders = [start("record", "demo", "-o", path, env=livekit.env) for path in paths]
+    for path in paths:
+        part = path.with_name(path.name + ".part")
+        eventually(lambda: part.exists() and part.stat().st_size > 10_000, 60, "some recording")
+    for recorder in recorders:
+        recorder.interrupt()
+    for recorder in recorders:
+        assert recorder.wait(30) == 0, recorder.output
+    manifests = [json.loads((tmp_path / name).read_text()) for name in ("both.json", "both-1.json")]
+    assert {part["file"] for manifest in manifests for part in manifest["parts"]} == {"both.mkv", "both.opus"}
+    assert not list(tmp_path.glob("both*.json.*"))
 
 
 def test_record_writes_what_is_said(livekit, rigctl, publisher, start, tmp_path):

@@ -4,6 +4,9 @@
  */
 #include "haven-filename.h"
 
+#include <glib/gstdio.h>
+#include <string.h>
+
 static void
 assert_finished (const char *path, const char *expected)
 {
@@ -37,6 +40,45 @@ a_number_stands_before_the_ending (void)
   assert_numbered ("/a/.hidden", 1, "/a/.hidden-1");
 }
 
+static char * /* (transfer full) */
+write_text (const char *path, const char *text)
+{
+  g_autoptr (GError) error = NULL;
+  char *name = haven_filename_write (path, text, strlen (text), &error);
+
+  g_assert_no_error (error);
+  return name;
+}
+
+static void
+assert_holds (const char *path, const char *expected)
+{
+  g_autofree char *text = NULL;
+
+  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
+  g_assert_cmpstr (text, ==, expected);
+}
+
+static void
+what_is_written_overwrites_nothing (void)
+{
+  g_autofree char *directory = g_dir_make_tmp ("haven-filename-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (directory, "talk.json", NULL);
+  g_autofree char *first = write_text (path, "one"), *second = write_text (path, "two");
+  g_autofree char *elsewhere = g_build_filename (path, "talk.json", NULL);
+  g_autoptr (GError) error = NULL;
+
+  assert_holds (path, "one");
+  g_assert_cmpstr (first, ==, path);
+  g_assert_true (g_str_has_suffix (second, "/talk-1.json"));
+  assert_holds (second, "two");
+  g_assert_null (haven_filename_write (elsewhere, "three", 5, &error));
+  g_assert_nonnull (error);
+  g_assert_cmpint (g_unlink (first), ==, 0);
+  g_assert_cmpint (g_unlink (second), ==, 0);
+  g_assert_cmpint (g_rmdir (directory), ==, 0); /* there is nothing else in it */
+}
+
 int
 main (int argc, char **argv)
 {
@@ -44,6 +86,7 @@ main (int argc, char **argv)
 #define TEST(name) g_test_add_func ("/filename/" #name, name)
   TEST (a_finished_file_has_lost_one_ending);
   TEST (a_number_stands_before_the_ending);
+  TEST (what_is_written_overwrites_nothing);
 #undef TEST
   return g_test_run ();
 }
