@@ -15,9 +15,10 @@
 #include "haven-name.h"
 #include "haven-recoveries.h"
 
-#define RETRY_FIRST 1            /* s until a part that could not begin is tried again; then … */
-#define RETRY_LAST 30            /* … twice as long each time, up to this */
-#define STOP_ANSWER_TIMEOUT 5000 /* ms; a session needs 2 s, where its disk does not hang */
+#define RETRY_FIRST 1 /* s until a part that could not begin is tried again; then … */
+#define RETRY_LAST 30 /* … twice as long each time, up to this */
+/* ms; a session needs 1.5 s and what its disk takes, and whoever stops has an answer within 2 s */
+#define STOP_ANSWER_TIMEOUT 1800
 
 typedef struct /* a recording that runs */
 {
@@ -903,7 +904,7 @@ on_recording_stopped (GObject *source, GAsyncResult *result, gpointer user_data)
     g_error_free (error);
     g_task_return_new_error (task, HAVEN_ERROR, HAVEN_ERROR_SESSION_TIMEOUT,
         "The recording ends, but its file is not finished yet: the disk, or the session's process, "
-        "does not answer.");
+        "is slow or hangs.");
   } else { /* it has just ended by itself, or its process has */
     error = haven_error_from_dbus (error);
     close_recording (job->recorder, job->mint_id, job->id,

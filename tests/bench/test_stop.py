@@ -46,7 +46,7 @@ def stop(haven, room="room"):
     began = time.monotonic()
     reply = haven.post("/api/recording/stop", {"mint_id": room})
     took = time.monotonic() - began
-    assert reply.status == 200 and reply.body["error"] is None, reply
+    assert reply.status == 200 and reply.body["success"] is True, reply
     print(f"\n{reply.body['stats']['video_frames'] / 30 / 3600:.3f} h, {reply.body['file_size_bytes'] / 1e6:.0f} MB: "
           f"answered in {took:.2f} s; load {os.getloadavg()[0]:.1f}")
     return reply.body, took

@@ -55,7 +55,7 @@ STATUS = {
 }  # fmt: skip
 FINISHED = {
     "success", "mint_id", "room_name", "recording_id", "output_path", "final_path", "start_time", "end_time",
-    "duration_seconds", "file_size_bytes", "stats", "error",
+    "duration_seconds", "file_size_bytes", "stats",
 }  # fmt: skip
 ROW = {
     "recording_id", "session_id", "mint_id", "room_name", "participant_sid", "state", "error", "output_path",

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pattern
@@ -115,10 +114,14 @@ def test_a_stop_does_not_wait_for_ever_for_a_disk_that_hangs(hanging, room, call
 
     disk.hang(call)
     hung_at = time.monotonic_ns()
-    reply = haven.post("/api/recording/stop", {"mint_id": room})
-    print(f"\n{call}: {reply.body['detail']}")
-    assert_failure(reply, 504, "session_timeout")
-    assert "disk" in reply.body["detail"]
+    for _ in range(2):  # it may be asked again
+        began = time.monotonic()
+        reply = haven.post("/api/recording/stop", {"mint_id": room})
+        took = time.monotonic() - began
+        print(f"\n{call}, after {took:.2f} s: {reply.body['detail']}")
+        assert_failure(reply, 504, "session_timeout")
+        assert "disk" in reply.body["detail"]
+        assert took < 2  # as the contract has it
     assert status(haven, room)["state"] == "stopping" and row(haven, recording)["state"] == "recording"
     (left,) = haven.recordings.glob("*.mkv*")
     assert left.suffix == ".part", "it has no name before it is on the disk"
@@ -138,21 +141,17 @@ def test_a_stop_does_not_wait_for_ever_for_a_disk_that_hangs(hanging, room, call
 
 
 def test_a_stop_says_that_the_end_could_not_be_written(hanging, room):
-    """The disk is back before the stop is given up, but too late for an index."""
     disk, haven, streamer, recording = hanging
-    disk.hang("write")
-    hung_at = time.monotonic_ns()
-    with ThreadPoolExecutor() as pool:
-        stop = pool.submit(haven.post, "/api/recording/stop", {"mint_id": room})
-        haven.process.wait_for("could not be written in time")  # the session says so in the log
-        disk.mend()
-        answer = stop.result().body
-    print("\n", answer)
-    assert answer["success"] is True and "could not be written in time" in answer["error"]
-    assert answer["final_path"].endswith(".mkv.part"), "it is recovered now"
+    disk.fail("name")
+    failed_at = time.monotonic_ns()
+    reply = haven.post("/api/recording/stop", {"mint_id": room})
+    print("\n", reply.body)
+    assert reply.status == 200 and reply.body["success"] is False
+    assert "could not be named" in reply.body["error"] and reply.body["final_path"].endswith(".mkv.part")
+    told = row(haven, recording)
+    assert told["state"] == "interrupted" and told["error"] == reply.body["error"]
     (part,) = eventually(lambda: (p := row(haven, recording)["parts"])[0]["complete"] and p, 30, "its recovery")
-    assert part["recovered"] and row(haven, recording)["state"] == "interrupted"
-    assert_ends_where_it_hung(part["path"], streamer, hung_at)
+    assert_ends_where_it_hung(part["path"], streamer, failed_at)
 
 
 def test_a_session_that_is_stopped_while_the_disk_hangs_leaves_a_recording(hanging, room):

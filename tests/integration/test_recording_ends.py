@@ -38,7 +38,7 @@ def wait_recorded(at, pictures):
 
 def recording_is_stopped(at):
     answer = at.haven.post("/api/recording/stop", {"mint_id": at.room}).body
-    assert answer["success"] and answer["error"] is None
+    assert answer["success"] is True and "error" not in answer
 
 
 def session_is_stopped(at):

@@ -16,6 +16,7 @@ from pathlib import Path
 import pattern
 import pytest
 from havenlib import analyse
+from havenlib.disk import Disk
 from havenlib.haven import PROGRAM as HAVEN_LIVE
 from havenlib.process import eventually
 from havenlib.session import PROGRAM, Refused, Session
@@ -561,6 +562,27 @@ def test_recording_errors(livekit, publisher, session, tmp_path):
     with pytest.raises(Refused, match="NotRecording"):
         control.call("stop_recording")
     assert control.call("get_recording") == {} and not list(tmp_path.glob("a*"))
+
+
+def test_an_end_that_could_not_be_written_in_time_is_told(livekit, publisher, session, tmp_path):
+    """The disk hangs, and is back when it is too late for an index."""
+    publisher(video="vp8-360")
+    disk = Disk(tmp_path / "recordings", tmp_path / "fault")
+    process = session(disk.env)
+    control = process.control()
+    control.call("start", **credentials(livekit))
+    path = disk.directory / "late.mkv"
+    control.call("start_recording", path=str(path), format="source")
+    eventually(lambda: control.call("get_recording")["video_frames"] > 60, 60, "some recording")
+    disk.hang("write")
+    stop = control.send("stop_recording")
+    process.wait_for("could not be written in time")
+    disk.mend()
+    info = control.answer_to("stop_recording", stop)["result"]
+    (part,) = info["parts"]
+    assert "could not be written in time" in info["error"] and not part["complete"]
+    assert info["final_path"] == part["path"] == f"{path}.part"
+    assert recover(part["path"])["path"] == str(path)
 
 
 def test_a_closed_room_ends_all(livekit, publisher, session, rigctl, tmp_path):
