@@ -7,9 +7,10 @@
 GST_DEBUG_CATEGORY_EXTERN (gst_livekit_src_debug);
 #define GST_CAT_DEFAULT gst_livekit_src_debug
 
-/* Silence for so long is told to downstream, and again each time it has passed. Longer than any
- * frame distance. */
-#define GAP_INTERVAL (500 * GST_MSECOND)
+/* Silence for so long is told to downstream, and again each time it has passed. Muxers write other
+ * tracks up to where this one is known to be silent: they are late by the latency, START_TIME and
+ * this, and what is not written is lost with the process. */
+#define GAP_INTERVAL (250 * GST_MSECOND)
 /* How old the first packet after a silence may be when it comes here, beyond the latency: the time
  * that its branch takes to be made. A gap must not reach into it. */
 #define START_TIME (1 * GST_SECOND)
