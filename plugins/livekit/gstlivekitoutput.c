@@ -449,12 +449,13 @@ task (gpointer data)
 
   g_mutex_lock (&self->lock);
   while (self->running && !eos && !silent) {
-    gint64 deadline = self->last_activity + (gint64)(GAP_INTERVAL / 1000);
+    const gint64 interval = (gint64)(GAP_INTERVAL / 1000);
+    gint64 deadline = self->last_activity + interval;
     gint64 now = g_get_monotonic_time ();
 
     if (self->eos_wanted)
       eos = TRUE;
-    else if (now >= deadline + (gint64)(GAP_INTERVAL / 1000))
+    else if (now >= deadline + interval)
       self->last_activity = now; /* it was us who stood still: what came meanwhile comes now */
     else if (now >= deadline)
       silent = TRUE;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "livekit-arrival.h"
+#include "livekit-rtp-time.h"
 
 #include <gst/rtp/gstrtpbuffer.h>
 
@@ -56,9 +57,9 @@ livekit_arrival_came (LiveKitArrival *self, guint32 rtp_time, GstClockTime time)
 
   if (self->clock_rate == 0 || !GST_CLOCK_TIME_IS_VALID (self->line_time))
     return time;
-  expected = (GstClockTimeDiff)self->line_time
-             + (gint64)((double)(gint32)(rtp_time - self->line_rtp_time) * GST_SECOND
-                        / self->clock_rate);
+  expected
+      = (GstClockTimeDiff)self->line_time
+        + livekit_rtp_time_from_ticks ((gint32)(rtp_time - self->line_rtp_time), self->clock_rate);
   if (expected < 0 || GST_CLOCK_DIFF (expected, time) <= (GstClockTimeDiff)self->tolerance) {
     self->late = self->delayed = FALSE;
     return time;

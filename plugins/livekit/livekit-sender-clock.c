@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "livekit-sender-clock.h"
+#include "livekit-rtp-time.h"
 
 #include <gst/rtp/gstrtcpbuffer.h>
 #include <gst/rtp/gstrtpbuffer.h>
@@ -61,12 +62,6 @@ read_report (GstBuffer *report, guint32 *ssrc, gint64 *ntp_time)
   return found;
 }
 
-static gint64
-ticks_to_time (gint64 ticks, guint clock_rate)
-{
-  return (gint64)((double)ticks * GST_SECOND / clock_rate);
-}
-
 /* Streaming thread (RTCP). */
 static void
 on_sync (GstElement *jitterbuffer, GstStructure *sync, SenderClock *self)
@@ -83,7 +78,8 @@ on_sync (GstElement *jitterbuffer, GstStructure *sync, SenderClock *self)
       || base_time == GST_CLOCK_TIME_NONE || rtp_time == G_MAXUINT64 || clock_rate == 0
       || !read_report (report, &ssrc, &ntp_time))
     return;
-  offset = (gint64)base_time + ticks_to_time ((gint64)(rtp_time - base_rtp_time), clock_rate)
+  offset = (gint64)base_time
+           + livekit_rtp_time_from_ticks ((gint64)(rtp_time - base_rtp_time), clock_rate)
            - ntp_time;
   g_mutex_lock (&self->lock);
   self->clock_rate = clock_rate;
@@ -109,7 +105,7 @@ look_at (SenderClock *self, GstBuffer *buffer, gint64 *offset)
     return FALSE;
   self->last_packet = time;
   *offset = (gint64)time - self->ntp_time
-            - ticks_to_time (
+            - livekit_rtp_time_from_ticks (
                 (gint32)(gst_rtp_buffer_get_timestamp (&rtp) - self->rtp_time), self->clock_rate);
   gst_rtp_buffer_unmap (&rtp);
   if (ABS (*offset - self->told) < (gint64)TOLERANCE)

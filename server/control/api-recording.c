@@ -195,13 +195,6 @@ api_recording_start (HavenRequest *request)
 
 /* -- stop -- */
 
-/* The file is what a stop promises: with its end, and on the disk. */
-static gboolean
-is_whole (const HavenPartRow *part)
-{
-  return part && part->complete && !haven_recorder_is_recovered (part);
-}
-
 static void
 on_recording_stopped (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -221,7 +214,7 @@ on_recording_stopped (GObject *source, GAsyncResult *result, gpointer user_data)
   json_object_set_double_member (body, "duration_seconds", haven_recording_row_duration (row));
   json_object_set_int_member (body, "file_size_bytes", (gint64)haven_recording_row_size (row));
   json_object_set_object_member (body, "stats", stats_of (row));
-  if (!is_whole (part)) {
+  if (!part || !haven_recorder_is_whole (part)) {
     json_object_set_boolean_member (body, "success", FALSE);
     haven_json_set_string (body, "error", row->error);
   }

@@ -233,6 +233,13 @@ haven_recorder_is_recovered (const HavenPartRow *part)
              json_node_get_object (node), "recovered", FALSE);
 }
 
+/* It is what a stop promises: with its end, and on the disk. */
+gboolean
+haven_recorder_is_whole (const HavenPartRow *part)
+{
+  return part->complete && !haven_recorder_is_recovered (part);
+}
+
 /* A recording of which a part was cut off is there, but is not what it should be.
  *
  * @problem: (nullable)
@@ -247,11 +254,8 @@ end_row (HavenRecorder *recorder, const char *id, const char *problem, const cha
   if (!row)
     return;
   whole = row->parts->len > 0;
-  for (guint i = 0; i < row->parts->len; i++) {
-    const HavenPartRow *part = row->parts->pdata[i];
-
-    whole &= part->complete && !haven_recorder_is_recovered (part);
-  }
+  for (guint i = 0; i < row->parts->len; i++)
+    whole &= haven_recorder_is_whole (row->parts->pdata[i]);
   if (!whole && !problem)
     problem = why_not_whole;
   haven_store_end_recording (recorder->store, id,

@@ -37,6 +37,7 @@ void haven_recorder_set_listener (
 const char *haven_recorder_find (HavenRecorder *recorder, const char *mint_id);
 char *haven_recorder_thumbnail (const HavenRecordingRow *row);
 gboolean haven_recorder_is_recovered (const HavenPartRow *part);
+gboolean haven_recorder_is_whole (const HavenPartRow *part);
 guint haven_recorder_count (HavenRecorder *recorder);
 
 /* Both answer with the recording's row, as it then is. */

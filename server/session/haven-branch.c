@@ -90,13 +90,21 @@ haven_branch_count_passage (GstElement *queue)
       queue, "src", GST_PAD_PROBE_TYPE_BUFFER, haven_branch_on_count, &passage->out);
 }
 
+static guint
+get_level (GstElement *queue)
+{
+  guint level;
+
+  g_object_get (queue, "current-level-buffers", &level, NULL);
+  return level;
+}
+
 guint
 haven_branch_count_lost (GstElement *queue)
 {
   Passage *passage = g_object_get_data (G_OBJECT (queue), "passage");
-  guint waiting, out = g_atomic_int_get (&passage->out), in;
+  guint out = g_atomic_int_get (&passage->out), waiting = get_level (queue), in;
 
-  g_object_get (queue, "current-level-buffers", &waiting, NULL);
   in = g_atomic_int_get (&passage->in);
   /* The three are not of one instant: one or two that move meanwhile are not lost. */
   return in > out + waiting + 2 ? in - out - waiting : 0;
@@ -105,9 +113,8 @@ haven_branch_count_lost (GstElement *queue)
 guint
 haven_branch_count_waiting (GstElement *queue)
 {
-  guint waiting;
+  guint waiting = get_level (queue);
 
-  g_object_get (queue, "current-level-buffers", &waiting, NULL);
   return waiting > 2 ? waiting : 0; /* one or two always are on their way */
 }
 

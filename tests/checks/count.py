@@ -44,11 +44,9 @@ def read_junit(path):
     """Counts, what failed and why, and what was run again: an attempt that led to another is a case without a verdict."""
     tests, failed = {}, []
     for case in ElementTree.parse(path).iter("testcase"):
-        verdicts = {child.tag: child.get("message", "") for child in case}
-        tests.setdefault((case.get("classname"), case.get("name")), []).append(
-            verdicts.keys() & {"failure", "error", "skipped"}
-        )
-        failed += [f"{case.get('name')}: {verdicts[tag]}" for tag in ("failure", "error") if tag in verdicts]
+        why = {child.tag: child.get("message", "") for child in case if child.tag in ("failure", "error", "skipped")}
+        tests.setdefault((case.get("classname"), case.get("name")), []).append(set(why))
+        failed += [f"{case.get('name')}: {message}" for tag, message in why.items() if tag != "skipped"]
     total = [0, 0, 0]
     for attempts in tests.values():
         verdicts = set().union(*attempts)

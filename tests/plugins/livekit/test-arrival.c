@@ -81,17 +81,26 @@ what_is_kept_for_long_may_come_slowly (void)
     g_assert_cmpuint (livekit_arrival_came (&arrival, rtp_time (n), now), ==, sent (n));
 }
 
+/* Begins, and goes on with all late by @delay. Returns: the first packet that is believed */
+static guint
+be_late_until_believed (LiveKitArrival *arrival, GstClockTime delay)
+{
+  guint n = 50;
+
+  begin (arrival);
+  while (livekit_arrival_came (arrival, rtp_time (n), sent (n) + delay) == sent (n))
+    n++;
+  return n;
+}
+
 /* As where the sender's RTP time stands still while it is mute, or the way becomes longer. */
 static void
 what_stays_late_is_believed (void)
 {
   const GstClockTime delay = 2 * GST_SECOND;
   LiveKitArrival arrival;
-  guint n = 50;
+  guint n = be_late_until_believed (&arrival, delay);
 
-  begin (&arrival);
-  while (livekit_arrival_came (&arrival, rtp_time (n), sent (n) + delay) == sent (n))
-    n++;
   g_assert_cmpuint ((n - 50) * FRAME, <, GST_SECOND / 2);
   for (guint end = n + 50; n < end; n++)
     g_assert_cmpuint (
@@ -103,11 +112,8 @@ a_stream_that_was_believed_may_be_kept_again (void)
 {
   const GstClockTime delay = 2 * GST_SECOND;
   LiveKitArrival arrival;
-  guint n = 50;
+  guint n = be_late_until_believed (&arrival, delay);
 
-  begin (&arrival);
-  while (livekit_arrival_came (&arrival, rtp_time (n), sent (n) + delay) == sent (n))
-    n++;
   livekit_arrival_left (&arrival, rtp_time (n), sent (n) + delay); /* it began anew */
   n++;
   g_assert_cmpuint (
