@@ -8,12 +8,14 @@ GST_DEBUG_CATEGORY_EXTERN (gst_livekit_src_debug);
 #define GST_CAT_DEFAULT gst_livekit_src_debug
 
 /* Silence for so long is told to downstream, and again each time it has passed. Muxers write other
- * tracks up to where this one is known to be silent: they are late by the latency, START_TIME and
+ * tracks up to where this one is known to be silent: they are late by the latency, a start time and
  * this, and what is not written is lost with the process. */
 #define GAP_INTERVAL (250 * GST_MSECOND)
 /* How old the first packet after a silence may be when it comes here, beyond the latency: the time
  * that its branch takes to be made. A gap must not reach into it. */
 #define START_TIME (1 * GST_SECOND)
+/* The same while the track is muted: its branch is there. */
+#define MUTED_START_TIME (250 * GST_MSECOND)
 /* The least distance of two buffers that even muxers which count in milliseconds keep apart. */
 #define MIN_DISTANCE (1 * GST_MSECOND)
 /* A hole between two packets of sound that is told of. */
@@ -54,6 +56,7 @@ struct _GstLiveKitOutput
   GCond cond;
   gboolean running;
   gboolean eos_wanted;
+  gboolean muted;
   gint64 last_activity;    /* monotonic, us */
   gint64 last_key_request; /* monotonic, us */
   GstTagList *tags;        /* (nullable) to go out before the next buffer */
@@ -417,19 +420,33 @@ is_silent (GstLiveKitOutput *self)
   return silent;
 }
 
+/* How old the next buffer can be when it comes. */
+static GstClockTime
+oldest_start (GstLiveKitOutput *self)
+{
+  GstClockTime age;
+
+  g_mutex_lock (&self->lock);
+  age = self->latency + (self->muted ? MUTED_START_TIME : START_TIME)
+        + (GstClockTime)MAX (-self->stats.shift, 0);
+  g_mutex_unlock (&self->lock);
+  return age;
+}
+
 /* The gap ends where the next buffer could begin at the earliest. */
 static void
 push_gap (GstLiveKitOutput *self)
 {
-  GstClockTime end, start;
+  GstClockTime end, start, age;
 
   GST_PAD_STREAM_LOCK (self->sinkpad);
   end = running_time (self);
   start = GST_CLOCK_TIME_IS_VALID (self->end) ? self->end : 0;
+  age = oldest_start (self);
   /* Something may have come while the lock was waited for. */
   if (is_silent (self) && GST_CLOCK_TIME_IS_VALID (end) && !self->eos_sent && self->current_caps
-      && end > start + self->latency + START_TIME) {
-    end -= self->latency + START_TIME;
+      && end > start + age) {
+    end -= age;
     self->last_pts = self->end = end;
     g_mutex_lock (&self->lock);
     self->stats.gaps++;
@@ -513,6 +530,14 @@ gst_livekit_output_set_shift (GstLiveKitOutput *self, GstClockTimeDiff shift)
   g_mutex_lock (&self->lock);
   self->stats.shift_wanted = shift;
   self->stats.shift_known = TRUE;
+  g_mutex_unlock (&self->lock);
+}
+
+void
+gst_livekit_output_set_muted (GstLiveKitOutput *self, gboolean muted)
+{
+  g_mutex_lock (&self->lock);
+  self->muted = muted;
   g_mutex_unlock (&self->lock);
 }
 

@@ -23,6 +23,10 @@ void gst_livekit_output_push_tags (GstLiveKitOutput *self, GstTagList *tags /* (
  * thread. */
 void gst_livekit_output_set_shift (GstLiveKitOutput *self, GstClockTimeDiff shift);
 
+/* What feeds it is there, and gives nothing until the track is unmuted: then what comes is fresh,
+ * and silence can be told of sooner. Any thread. */
+void gst_livekit_output_set_muted (GstLiveKitOutput *self, gboolean muted);
+
 typedef struct
 {
   guint64 buffers;        /* that went out: pictures, or audio packets */

@@ -340,6 +340,7 @@ slot_drop_branch (GstLiveKitSrc *self, Slot *slot)
     livekit_peer_shut_pad (slot->rtp_pad);
   if (slot->branch)
     retire_element (self, g_steal_pointer (&slot->branch));
+  gst_livekit_output_set_muted (GST_LIVEKIT_OUTPUT (slot->output), FALSE); /* the next takes time */
 }
 
 static void
@@ -417,6 +418,7 @@ slot_update (GstLiveKitSrc *self, Slot *slot)
     slot_add_branch (self, slot);
   if (slot->rtp_pad && !slot->branch)
     livekit_peer_shut_pad (slot->rtp_pad);
+  gst_livekit_output_set_muted (GST_LIVEKIT_OUTPUT (slot->output), slot->muted && slot->branch);
 }
 
 static void
@@ -889,6 +891,7 @@ on_track_changed (
   if (!slot || slot->muted == track->muted)
     return;
   slot->muted = track->muted;
+  slot_update (self, slot);
   post_message (self, gst_structure_new ("livekit-track-muted", "sid", G_TYPE_STRING, track->sid,
                           "muted", G_TYPE_BOOLEAN, track->muted, NULL));
 }

@@ -192,6 +192,34 @@ silence_becomes_a_gap (Fixture *f, gconstpointer data)
   g_assert_cmpuint (duration, >, 0);
 }
 
+/* How long before it is told of, the silence ends that is told: what comes may be as old. */
+static GstClockTime
+next_age_of_silence (Fixture *f)
+{
+  g_autoptr (GstEvent) event = wait_for_event (f, GST_EVENT_GAP);
+  GstClockTime start, duration;
+
+  gst_event_parse_gap (event, &start, &duration);
+  return gst_element_get_current_running_time (f->h->element) - start - duration;
+}
+
+static void
+silence_of_a_muted_track_is_told_sooner (Fixture *f, gconstpointer data)
+{
+  GstClockTime age;
+
+  gst_harness_use_systemclock (f->h);
+  set_size (f, 640, 360);
+  push (f, 0);
+  g_assert_cmpuint (next_age_of_silence (f), >=, GST_SECOND);
+  gst_livekit_output_set_muted (GST_LIVEKIT_OUTPUT (f->h->element), TRUE);
+  do { /* on a busy machine it takes a while to come here, too */
+    age = next_age_of_silence (f);
+    g_assert_cmpuint (age, >=, 250 * GST_MSECOND);
+  } while (age >= GST_SECOND && gst_harness_events_received (f->h) < 100);
+  g_assert_cmpuint (age, <, GST_SECOND);
+}
+
 static void
 a_hole_in_sound_becomes_a_gap (Fixture *f, gconstpointer data)
 {
@@ -309,6 +337,7 @@ main (int argc, char **argv)
   ADD (a_late_encoded_picture_is_kept_since_others_need_it);
   ADD (a_shift_is_approached_by_a_tenth_of_the_time_that_passes);
   ADD (silence_becomes_a_gap);
+  ADD (silence_of_a_muted_track_is_told_sooner);
   ADD (a_hole_in_sound_becomes_a_gap);
   ADD (an_asked_for_eos_goes_out_and_ends_the_stream);
   ADD (raw_pictures_say_their_new_size);
