@@ -179,6 +179,8 @@ on_recording_started (GObject *source, GAsyncResult *result, gpointer user_data)
     entry->attempts = 0;
     entry->next = entry->lost_since = 0;
     set_recording (call->self, entry, row->id);
+  } else if (g_error_matches (error, HAVEN_ERROR, HAVEN_ERROR_RECORDING_STOPPED)) {
+    set_held (call->self, entry, TRUE); /* somebody wants none of it */
   } else if (!g_error_matches (error, HAVEN_ERROR, HAVEN_ERROR_BUSY)) {
     set_failed (call->self, entry, error);
   } /* or else somebody else records it */

@@ -43,6 +43,7 @@ static const Known known[HAVEN_N_ERRORS] = {
   [HAVEN_ERROR_NOT_READY] = { 503, "session_not_ready", NULL },
   [HAVEN_ERROR_OTHER_STREAMER] = { 409, "other_streamer", NULL },
   [HAVEN_ERROR_STOPPED] = { 409, "session_stopped", NULL },
+  [HAVEN_ERROR_RECORDING_STOPPED] = { 409, "recording_stopped", NULL },
   [HAVEN_ERROR_BAD_REQUEST] = { 400, "bad_request", NULL },
   [HAVEN_ERROR_SLOW_REQUEST] = { 408, "request_timeout", NULL },
   [HAVEN_ERROR_MALFORMED] = { 400, "malformed_json", NULL },

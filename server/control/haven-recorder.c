@@ -25,6 +25,7 @@ typedef struct /* a recording that runs */
   HavenRecorder *recorder;
   char *mint_id, *id;
   gboolean beginning; /* its session was asked to begin a part and has not answered */
+  gboolean stopping;  /* its session was asked to stop it */
   guint attempts;     /* in vain, in a row */
   guint timer;        /* until the next */
 } Running;
@@ -639,6 +640,26 @@ has_video (HavenRecorder *recorder, const char *id)
   return format && haven_format_has_video (format);
 }
 
+/* Nothing was recorded. Whoever stopped it meanwhile is told so by its row; else there is none. */
+static GError * /* (transfer full) */
+end_beginning (HavenRecorder *recorder, const Job *job, GError *error /* (transfer full) */)
+{
+  Running *running = find_running (recorder, job->mint_id, job->id);
+
+  haven_log_session (G_LOG_LEVEL_WARNING, "recording-failed", job->session_id, "recording", job->id,
+      "room", job->mint_id, "message", error->message, NULL);
+  if (running && running->stopping) {
+    running->beginning = FALSE;
+    g_error_free (error);
+    return g_error_new (HAVEN_ERROR, HAVEN_ERROR_RECORDING_STOPPED,
+        "The recording was stopped before anything came that could be recorded.");
+  }
+  if (running)
+    g_hash_table_remove (recorder->running, job->mint_id);
+  haven_store_delete_recording (recorder->store, job->id, NULL);
+  return error;
+}
+
 static void
 on_recording_started (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -661,13 +682,7 @@ on_recording_started (GObject *source, GAsyncResult *result, gpointer user_data)
     return_row (task);
     return;
   }
-  error = haven_error_from_dbus (error);
-  haven_log_session (G_LOG_LEVEL_WARNING, "recording-failed", job->session_id, "recording", job->id,
-      "room", job->mint_id, "message", error->message, NULL);
-  if (running)
-    g_hash_table_remove (job->recorder->running, job->mint_id);
-  haven_store_delete_recording (job->recorder->store, job->id, NULL); /* nothing was recorded */
-  g_task_return_error (task, error);
+  g_task_return_error (task, end_beginning (job->recorder, job, haven_error_from_dbus (error)));
 }
 
 /* A name that no row and no file has. */
@@ -934,6 +949,7 @@ haven_recorder_stop_async (HavenRecorder *recorder, HavenSession *session,
   }
   task = job_new (recorder, session, id, callback, user_data);
   if (session->proxy && session->phase != HAVEN_SESSION_RESTARTING) {
+    find_running (recorder, session->mint_id, id)->stopping = TRUE;
     g_dbus_proxy_call (G_DBUS_PROXY (session->proxy), "StopRecording", NULL, G_DBUS_CALL_FLAGS_NONE,
         STOP_ANSWER_TIMEOUT, NULL, on_recording_stopped, g_steal_pointer (&task));
     return;

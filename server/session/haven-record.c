@@ -157,7 +157,9 @@ on_recording (GObject *source, GAsyncResult *result, gpointer user_data)
       = haven_session_recording_finish (HAVEN_SESSION (source), result, &error);
 
   if (!info) {
-    fail (self, haven_exit_for_error (haven_session_error_name (error)), error->message);
+    fail (self,
+        self->stopped ? HAVEN_EXIT_FAILED : haven_exit_for_error (haven_session_error_name (error)),
+        error->message);
     haven_session_stop (self->session, 1000, "done");
     return;
   }
@@ -249,7 +251,7 @@ print_result (Recorder *self)
     print_json (self);
     return;
   }
-  if (self->result && g_variant_lookup (self->result, "final_path", "&s", &path))
+  if (self->result && g_variant_lookup (self->result, "final_path", "&s", &path) && *path)
     g_print ("%s\n", path);
   if (self->error)
     g_printerr ("haven-live: %s\n", self->error);

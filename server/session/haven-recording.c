@@ -415,12 +415,21 @@ stop_parts_before (HavenRecording *self, const HavenPart *part)
   }
 }
 
+static gboolean
+holds_media (const HavenRecorderStats *frames)
+{
+  return frames->video_frames + frames->audio_frames > 0;
+}
+
 static void
 on_recorder_started (HavenRecorder *recorder, gpointer user_data)
 {
   HavenRecording *self = user_data;
   HavenPart *part = part_of (self, recorder);
 
+  haven_recorder_get_stats (recorder, &part->frames);
+  if (!holds_media (&part->frames))
+    return; /* a muxer that is stopped before anything came writes its head all the same */
   part->start_time = g_get_real_time ();
   part->began = g_get_monotonic_time ();
   stop_parts_before (self, part);
@@ -463,6 +472,7 @@ on_recorder_ended (HavenRecorder *recorder, const GError *error, gpointer user_d
   if (error && !self->error && !part->superfluous
       && (!self->stopping || part->began || self->parts->len == 1))
     self->error = g_error_copy (error);
+  part->superfluous |= !holds_media (&part->frames);
   name_part (self, part, haven_recorder_is_whole (recorder));
   g_clear_pointer (&part->recorder, haven_recorder_free); /* error is gone with it */
   if (part == last_part (self))

@@ -624,6 +624,20 @@ def test_why_nothing_was_recorded(livekit, cli, start, rigctl, tmp_path):
     assert not list(tmp_path.glob("none*"))
 
 
+def test_a_recording_that_gets_nothing_ends_with_the_code_of_that(livekit, publisher, start, tmp_path):
+    """It begins two seconds after the first pictures, so long is sound waited for; by then there are no more."""
+    streamer = publisher(video="vp8-360", audio=None)
+    target = tmp_path / "nothing.mkv"
+    recorder = start("record", "demo", "-o", target, "-f", "source", env={**livekit.env, "GST_DEBUG": "livekitsrc:INFO"})
+    recorder.wait_for("new branch for")
+    since = time.monotonic_ns()
+    # One of the clip's key frames, which are a second apart: the pictures flow.
+    eventually(lambda: any(s.monotonic_ns > since and s.counter % 30 == 0 for s in streamer.sent()), 10, "a key frame")
+    streamer.command("mute video")
+    assert recorder.wait(60) == 5 and "haven-live: Nothing came in 10 seconds" in recorder.output, recorder.output
+    assert not list(tmp_path.glob("nothing*"))
+
+
 def test_a_full_disk_and_a_lost_room(livekit, publisher, cli, environment, started, tmp_path):
     publisher(video="vp8-360")
     conf = tmp_path / "full.conf"

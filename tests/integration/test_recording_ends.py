@@ -117,6 +117,25 @@ def test_the_end_of_a_recording_is_told(livekit, publisher, haven_factory, room,
     assert status(at).status == 404
 
 
+def test_one_that_is_stopped_before_anything_came_leaves_nothing(livekit, publisher, haven_factory, room):
+    """Neither a file that holds a head alone, nor a recording that is called complete; a room that is watched is held."""
+    haven = haven_factory(livekit, config={"recording": {"auto-record-interval": 1}})
+    streamer = publisher(server=livekit, room=room, video="vp8-360", audio=None)
+    assert haven.post("/api/live-sessions/start", {"mint_id": room}).status == 200
+    streamer.command("mute video")
+    assert haven.put(f"/api/auto-record/{room}", {"output_format": "source"}).status == 200
+    eventually(lambda: haven.get(f"/api/auto-record/{room}").body["state"] == "recording", 10, "its beginning")
+    answer = haven.post("/api/recording/stop", {"mint_id": room})
+    print("\n", answer.body)
+    assert answer.status == 200 and answer.body["success"] is False and answer.body["final_path"] is None
+    assert "Nothing came" in answer.body["error"]
+    (told,) = haven.get("/api/recordings").body["recordings"]
+    assert told["state"] == "failed" and told["error"] == answer.body["error"] and not told["parts"]
+    assert haven.get(f"/api/auto-record/{room}").body["state"] == "held"
+    assert status(SimpleNamespace(haven=haven, room=room)).status == 404
+    assert not list(haven.recordings.iterdir())
+
+
 def kill_session(at):
     (pid,) = eventually(at.haven.session_pids, 30, "its process")
     os.kill(pid, signal.SIGKILL)
