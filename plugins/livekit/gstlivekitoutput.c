@@ -41,6 +41,7 @@ struct _GstLiveKitOutput
   GstCaps *caps;
   GstEvent *stream_start;
   GstClockTime latency;
+  LiveKitFlow *flow; /* (nullable) */
 
   /* Of the streaming thread: protected by the stream lock of sinkpad. */
   GstSegment segment; /* of the branch */
@@ -132,8 +133,12 @@ output_time (GstLiveKitOutput *self, GstClockTime timestamp)
 static void
 note_activity (GstLiveKitOutput *self, guint64 buffers, guint64 blank, guint64 late)
 {
+  gint64 now = g_get_monotonic_time ();
+
+  if (self->flow)
+    livekit_flow_note (self->flow, now);
   g_mutex_lock (&self->lock);
-  self->last_activity = g_get_monotonic_time ();
+  self->last_activity = now;
   self->stats.buffers += buffers;
   self->stats.blank += blank;
   self->stats.late += late;
@@ -420,6 +425,13 @@ is_silent (GstLiveKitOutput *self)
   return silent;
 }
 
+/* Nobody needs to be told where no other track comes either. */
+static gboolean
+is_waited_for (GstLiveKitOutput *self)
+{
+  return !self->flow || livekit_flow_is_steady (self->flow, g_get_monotonic_time ());
+}
+
 /* How old the next buffer can be when it comes. */
 static GstClockTime
 oldest_start (GstLiveKitOutput *self)
@@ -444,8 +456,8 @@ push_gap (GstLiveKitOutput *self)
   start = GST_CLOCK_TIME_IS_VALID (self->end) ? self->end : 0;
   age = oldest_start (self);
   /* Something may have come while the lock was waited for. */
-  if (is_silent (self) && GST_CLOCK_TIME_IS_VALID (end) && !self->eos_sent && self->current_caps
-      && end > start + age) {
+  if (is_silent (self) && is_waited_for (self) && GST_CLOCK_TIME_IS_VALID (end) && !self->eos_sent
+      && self->current_caps && end > start + age) {
     end -= age;
     self->last_pts = self->end = end;
     g_mutex_lock (&self->lock);
@@ -550,13 +562,15 @@ gst_livekit_output_get_stats (GstLiveKitOutput *self, GstLiveKitOutputStats *sta
 }
 
 GstElement *
-gst_livekit_output_new (GstCaps *caps, GstEvent *stream_start, GstClockTime latency)
+gst_livekit_output_new (
+    GstCaps *caps, GstEvent *stream_start, GstClockTime latency, LiveKitFlow *flow)
 {
   GstLiveKitOutput *self = g_object_new (GST_TYPE_LIVEKIT_OUTPUT, NULL);
 
   self->caps = gst_caps_ref (caps);
   self->stream_start = stream_start;
   self->latency = latency;
+  self->flow = flow ? livekit_flow_ref (flow) : NULL;
   return GST_ELEMENT (self);
 }
 
@@ -568,6 +582,7 @@ gst_livekit_output_finalize (GObject *object)
   gst_caps_unref (self->caps);
   gst_caps_replace (&self->current_caps, NULL);
   gst_event_unref (self->stream_start);
+  g_clear_pointer (&self->flow, livekit_flow_unref);
   g_clear_pointer (&self->tags, gst_tag_list_unref);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->cond);

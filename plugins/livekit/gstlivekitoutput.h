@@ -3,6 +3,8 @@
 
 #include <gst/gst.h>
 
+#include "livekit-flow.h"
+
 G_BEGIN_DECLS
 
 /* The end of a track's way inside livekitsrc: one always sink pad, to which branches come and go as
@@ -12,8 +14,11 @@ G_BEGIN_DECLS
 #define GST_TYPE_LIVEKIT_OUTPUT (gst_livekit_output_get_type ())
 G_DECLARE_FINAL_TYPE (GstLiveKitOutput, gst_livekit_output, GST, LIVEKIT_OUTPUT, GstElement)
 
-/* @caps (transfer none): what the source pad may ever carry. @stream_start (transfer full). */
-GstElement *gst_livekit_output_new (GstCaps *caps, GstEvent *stream_start, GstClockTime latency);
+/* @caps (transfer none): what the source pad may ever carry. @stream_start (transfer full). @flow
+ * (transfer none) (nullable): of it and others; then there are GAP events only while that is
+ * steady. */
+GstElement *gst_livekit_output_new (
+    GstCaps *caps, GstEvent *stream_start, GstClockTime latency, LiveKitFlow *flow);
 
 /* Any thread. */
 void gst_livekit_output_send_eos (GstLiveKitOutput *self);

@@ -116,6 +116,7 @@ struct _GstLiveKitSrc
   GMainContext *context;
   GMainLoop *loop;
   LiveKitConfig run; /* the settings of this run */
+  LiveKitFlow *flow; /* (owned) of all tracks; set for as long as the element lives */
 
   /* Of the signalling thread. */
   LiveKitRoom *room;
@@ -469,8 +470,8 @@ new_slot (GstLiveKitSrc *self, const LiveKitParticipant *participant, const Live
   slot->video = video;
   slot->source = track->source;
   slot->name = g_strdup (track->name);
-  slot->output = gst_livekit_output_new (
-      caps, new_stream_start (self, participant, track), self->run.latency * GST_MSECOND);
+  slot->output = gst_livekit_output_new (caps, new_stream_start (self, participant, track),
+      self->run.latency * GST_MSECOND, self->run.idle_gaps ? NULL : self->flow);
   gst_bin_add (GST_BIN (self), slot->output);
   gst_element_sync_state_with_parent (slot->output);
   target = gst_element_get_static_pad (slot->output, "src");
@@ -1567,6 +1568,7 @@ gst_livekit_src_finalize (GObject *object)
   g_clear_pointer (&self->data, livekit_data_reader_free);
   g_ptr_array_unref (self->slots);
   livekit_retirement_free (self->retirement);
+  livekit_flow_unref (self->flow);
   G_OBJECT_CLASS (gst_livekit_src_parent_class)->finalize (object);
 }
 
@@ -1661,6 +1663,7 @@ gst_livekit_src_init (GstLiveKitSrc *self)
   self->connection_state = "disconnected";
   self->slots = g_ptr_array_new_with_free_func (slot_free);
   self->retirement = livekit_retirement_new ();
+  self->flow = livekit_flow_new ();
   gst_bin_set_suppressed_flags (GST_BIN (self), GST_ELEMENT_FLAG_SOURCE | GST_ELEMENT_FLAG_SINK);
   GST_OBJECT_FLAG_SET (self, GST_ELEMENT_FLAG_SOURCE);
 }

@@ -32,6 +32,7 @@ enum
   PROP_TURN_SERVERS,
   PROP_DO_NACK,
   PROP_DATA_MESSAGES,
+  PROP_IDLE_GAPS,
   N_PROPS
 };
 
@@ -415,6 +416,19 @@ livekit_config_install_properties (GObjectClass *klass)
   g_object_class_install_property (klass, PROP_DATA_MESSAGES,
       g_param_spec_boolean ("data-messages", "Data messages",
           "Whether data of participants is posted as messages livekit-data", FALSE, ready));
+  /**
+   * GstLiveKitSrc:idle-gaps:
+   *
+   * Whether there are GAP events also while nothing comes of any track. Where they go into a muxer
+   * with what other sources send, it waits without them. Where they do not, it has nothing to wait
+   * for, and what was kept on the way while a connection stood still has its place in time, however
+   * long that was.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, PROP_IDLE_GAPS,
+      g_param_spec_boolean ("idle-gaps", "Idle gaps",
+          "Whether there are GAP events also while nothing comes of any track", TRUE, ready));
   return N_PROPS - 1;
 }
 
@@ -431,6 +445,7 @@ livekit_config_init (LiveKitConfig *config)
     .tls_validation = TRUE,
     .ice_transport_policy = GST_WEBRTC_ICE_TRANSPORT_POLICY_ALL,
     .nack = TRUE,
+    .idle_gaps = TRUE,
   };
 }
 
@@ -594,6 +609,9 @@ livekit_config_set_property (LiveKitConfig *config, guint id, const GValue *valu
   case PROP_DATA_MESSAGES:
     config->data_messages = g_value_get_boolean (value);
     return TRUE;
+  case PROP_IDLE_GAPS:
+    config->idle_gaps = g_value_get_boolean (value);
+    return TRUE;
   default:
     return FALSE;
   }
@@ -636,6 +654,9 @@ livekit_config_get_property (const LiveKitConfig *config, guint id, GValue *valu
     return TRUE;
   case PROP_DATA_MESSAGES:
     g_value_set_boolean (value, config->data_messages);
+    return TRUE;
+  case PROP_IDLE_GAPS:
+    g_value_set_boolean (value, config->idle_gaps);
     return TRUE;
   default:
     return FALSE;

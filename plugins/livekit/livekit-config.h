@@ -41,6 +41,7 @@ typedef struct
   char *stun_server, *turn_servers;
   gboolean nack;
   gboolean data_messages;
+  gboolean idle_gaps;
 } LiveKitConfig;
 
 /* The properties get the numbers 1 to livekit_config_install_properties()'s result. */

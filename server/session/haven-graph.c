@@ -306,7 +306,8 @@ configure_source (HavenGraph *self, const HavenGraphSettings *settings)
   set_string (source, "identity", settings->identity);
   set_string (source, "participant-name", settings->participant_name);
   set_string (source, "participant", settings->participant);
-  g_object_set (source, "data-messages", TRUE, NULL);
+  /* No other source goes into a file: what is kept on the way finds its place there. */
+  g_object_set (source, "data-messages", TRUE, "idle-gaps", FALSE, NULL);
   if (settings->streamer_timeout)
     g_object_set (source, "participant-timeout", settings->streamer_timeout, NULL);
   if (settings->connect_timeout)

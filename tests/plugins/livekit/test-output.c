@@ -15,12 +15,14 @@ typedef struct
   GstBus *bus;
 } Fixture;
 
+/* @data: (nullable): the flow */
 static void
 set_up (Fixture *f, gconstpointer data)
 {
   g_autoptr (GstCaps) caps
       = gst_caps_from_string ("video/x-raw(ANY); video/x-vp8; video/x-h264; audio/x-opus");
-  GstElement *output = gst_livekit_output_new (caps, gst_event_new_stream_start ("test"), 0);
+  GstElement *output
+      = gst_livekit_output_new (caps, gst_event_new_stream_start ("test"), 0, (LiveKitFlow *)data);
 
   gst_object_ref_sink (output);
   f->h = gst_harness_new_with_element (output, "sink", "src");
@@ -221,6 +223,46 @@ silence_of_a_muted_track_is_told_sooner (Fixture *f, gconstpointer data)
 }
 
 static void
+wait_until (Fixture *f, GstClockTime running_time)
+{
+  g_autoptr (GstClock) clock = gst_element_get_clock (f->h->element);
+  GstClockID id = gst_clock_new_single_shot_id (
+      clock, gst_element_get_base_time (f->h->element) + running_time);
+
+  gst_clock_id_wait (id, NULL);
+  gst_clock_id_unref (id);
+}
+
+static void
+where_nothing_else_comes_what_was_kept_has_its_place (Fixture *f, gconstpointer flow)
+{
+  gst_harness_use_systemclock (f->h);
+  gst_harness_set_src_caps_str (f->h, "video/x-vp8,width=640,height=360");
+  push (f, 0);
+  wait_until (f, 3 * GST_SECOND); /* a gap until 1.75 s was told of, where they are */
+  push (f, FRAME);
+  g_assert_cmpuint (pull_pts (f), ==, 0);
+  g_assert_cmpuint (pull_pts (f), ==, FRAME);
+}
+
+/* Another track comes after a silence of all. */
+static void
+where_another_track_comes_silence_is_told (Fixture *f, gconstpointer flow)
+{
+  g_autoptr (GstEvent) event = NULL;
+
+  gst_harness_use_systemclock (f->h);
+  set_size (f, 640, 360);
+  push (f, 0);
+  wait_until (f, 2 * GST_SECOND);
+  for (guint i = 0; i < 100; i++) {
+    livekit_flow_note ((LiveKitFlow *)flow, g_get_monotonic_time ());
+    wait_until (f, 2 * GST_SECOND + i * 20 * GST_MSECOND);
+  }
+  event = wait_for_event (f, GST_EVENT_GAP);
+}
+
+static void
 a_hole_in_sound_becomes_a_gap (Fixture *f, gconstpointer data)
 {
   g_autoptr (GstEvent) event = NULL;
@@ -327,10 +369,14 @@ nobody_downstream_is_no_error (Fixture *f, gconstpointer data)
 int
 main (int argc, char **argv)
 {
+  LiveKitFlow *flow = livekit_flow_new ();
+  int result;
+
   gst_init (&argc, &argv);
   g_test_init (&argc, &argv, NULL);
   GST_DEBUG_CATEGORY_INIT (gst_livekit_src_debug, "livekitsrc", 0, "LiveKit source");
-#define ADD(test) g_test_add ("/output/" #test, Fixture, NULL, set_up, test, tear_down)
+#define ADD_WITH(test, flow) g_test_add ("/output/" #test, Fixture, flow, set_up, test, tear_down)
+#define ADD(test) ADD_WITH (test, NULL)
   ADD (a_second_branch_begins_no_second_stream);
   ADD (blank_pictures_stay_inside);
   ADD (timestamps_never_go_back);
@@ -338,6 +384,8 @@ main (int argc, char **argv)
   ADD (a_shift_is_approached_by_a_tenth_of_the_time_that_passes);
   ADD (silence_becomes_a_gap);
   ADD (silence_of_a_muted_track_is_told_sooner);
+  ADD_WITH (where_nothing_else_comes_what_was_kept_has_its_place, flow);
+  ADD_WITH (where_another_track_comes_silence_is_told, flow);
   ADD (a_hole_in_sound_becomes_a_gap);
   ADD (an_asked_for_eos_goes_out_and_ends_the_stream);
   ADD (raw_pictures_say_their_new_size);
@@ -345,5 +393,7 @@ main (int argc, char **argv)
   ADD (h264_with_its_parameters_in_band_keeps_its_caps_for_muxers);
   ADD (h264_without_parameters_in_band_says_its_new_ones);
   ADD (nobody_downstream_is_no_error);
-  return g_test_run ();
+  result = g_test_run ();
+  livekit_flow_unref (flow);
+  return result;
 }
