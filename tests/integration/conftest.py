@@ -61,7 +61,7 @@ MEDIA_MODULES = {
 }  # fmt: skip
 # Of these, what encodes, shows a page, or starts and stops without a pause: a core is not enough for it.
 ALONE_MODULES = {
-    "test_lifecycle", "test_page", "test_recording_scenarios", "test_smoke", "test_soak", "test_watch_record",
+    "test_lifecycle", "test_page", "test_recording_scenarios", "test_smoke", "test_watch_record",
 }  # fmt: skip
 # Where a module has tests of both kinds, those that take one of these as their form or script. Others are marked.
 ENCODED = {"av1", "h264", "vp9", "webm", "mp4", "record-av1", "watch-and-record"}
