@@ -314,8 +314,8 @@ fast_room_class_init (FastRoomClass *klass)
         g_param_spec_uint (numbers[i], NULL, NULL, 0, G_MAXUINT, 0, G_PARAM_WRITABLE));
   g_object_class_install_property (object_class, id++,
       g_param_spec_boolean ("data-messages", NULL, NULL, FALSE, G_PARAM_WRITABLE));
-  g_object_class_install_property (object_class, id++,
-      g_param_spec_boolean ("idle-gaps", NULL, NULL, TRUE, G_PARAM_WRITABLE));
+  g_object_class_install_property (
+      object_class, id++, g_param_spec_boolean ("idle-gaps", NULL, NULL, TRUE, G_PARAM_WRITABLE));
   g_object_class_install_property (object_class, id,
       g_param_spec_boxed ("stats", NULL, NULL, GST_TYPE_STRUCTURE, G_PARAM_READABLE));
   g_signal_new_class_handler ("request-keyframe", G_TYPE_FROM_CLASS (klass),
