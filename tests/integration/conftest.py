@@ -59,14 +59,17 @@ MEDIA_MODULES = {
     "test_pipelines", "test_recording_scenarios", "test_rig", "test_run", "test_scenarios_media",
     "test_scenarios_recovery", "test_session", "test_smoke", "test_soak", "test_supervision", "test_watch_record",
 }  # fmt: skip
-# Of these, what shows a page, or starts and stops without a pause: a core is not enough for it. Others are marked.
-ALONE_MODULES = {"test_lifecycle", "test_page", "test_smoke", "test_watch_record"}
-# Nor for a picture of 1280x720 that one of these scripts encodes.
-ENCODING_SCRIPTS = {"record-av1", "watch-and-record"}
+# Of these, what encodes, shows a page, or starts and stops without a pause: a core is not enough for it.
+ALONE_MODULES = {
+    "test_lifecycle", "test_page", "test_recording_scenarios", "test_smoke", "test_watch_record",
+}  # fmt: skip
+# Where a module has tests of both kinds, those that take one of these as their form or script. Others are marked.
+ENCODED = {"av1", "h264", "vp9", "webm", "mp4", "record-av1", "watch-and-record"}
 
 
 def encodes(item):
-    return hasattr(item, "callspec") and item.callspec.params.get("script") in ENCODING_SCRIPTS
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return not ENCODED.isdisjoint({parameters.get("form"), parameters.get("script")})
 
 
 def pytest_configure(config):
