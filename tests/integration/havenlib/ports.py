@@ -5,18 +5,17 @@ import random
 import socket
 
 _given = set()  # so that two servers of one test run do not get the same one
+_dice = random.SystemRandom()  # other runs beside this one throw another
 
 
 def free_port():
-    """A port that is free for TCP and UDP."""
+    """A port that is free for TCP and UDP, below those that the system gives away itself, to any client meanwhile."""
     while True:
+        port = _dice.randrange(10000, 20000)
         with contextlib.ExitStack() as stack:
-            tcp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            tcp.bind(("0.0.0.0", 0))
-            port = tcp.getsockname()[1]
-            udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             try:
-                udp.bind(("0.0.0.0", port))
+                for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+                    stack.enter_context(socket.socket(socket.AF_INET, kind)).bind(("0.0.0.0", port))
             except OSError:
                 continue
             if port not in _given:
