@@ -394,6 +394,7 @@ def test_silence_of_dtx_is_no_end(livekit, publisher, launcher):
     assert span > 2 and seconds(told) > 0.8 * span
 
 
+@pytest.mark.alone  # half a second is all that a join may take
 def test_join_shows_a_picture_at_once(livekit, publisher, launcher):
     """From PLAYING to the first picture; the publisher makes key frames on demand.
 
