@@ -13,16 +13,16 @@ typedef struct
 {
   GstHarness *h;
   GstBus *bus;
+  LiveKitFlow *flow; /* (nullable) */
 } Fixture;
 
-/* @data: (nullable): the flow */
 static void
 set_up (Fixture *f, gconstpointer data)
 {
   g_autoptr (GstCaps) caps
       = gst_caps_from_string ("video/x-raw(ANY); video/x-vp8; video/x-h264; audio/x-opus");
   GstElement *output
-      = gst_livekit_output_new (caps, gst_event_new_stream_start ("test"), 0, (LiveKitFlow *)data);
+      = gst_livekit_output_new (caps, gst_event_new_stream_start ("test"), 0, f->flow);
 
   gst_object_ref_sink (output);
   f->h = gst_harness_new_with_element (output, "sink", "src");
@@ -32,11 +32,19 @@ set_up (Fixture *f, gconstpointer data)
 }
 
 static void
+set_up_with_flow (Fixture *f, gconstpointer data)
+{
+  f->flow = livekit_flow_new ();
+  set_up (f, data);
+}
+
+static void
 tear_down (Fixture *f, gconstpointer data)
 {
   gst_element_set_bus (f->h->element, NULL);
   gst_object_unref (f->bus);
   gst_harness_teardown (f->h);
+  g_clear_pointer (&f->flow, livekit_flow_unref);
 }
 
 static void
@@ -234,7 +242,7 @@ wait_until (Fixture *f, GstClockTime running_time)
 }
 
 static void
-where_nothing_else_comes_what_was_kept_has_its_place (Fixture *f, gconstpointer flow)
+where_nothing_else_comes_what_was_kept_has_its_place (Fixture *f, gconstpointer data)
 {
   gst_harness_use_systemclock (f->h);
   gst_harness_set_src_caps_str (f->h, "video/x-vp8,width=640,height=360");
@@ -247,7 +255,7 @@ where_nothing_else_comes_what_was_kept_has_its_place (Fixture *f, gconstpointer 
 
 /* Another track comes after a silence of all. */
 static void
-where_another_track_comes_silence_is_told (Fixture *f, gconstpointer flow)
+where_another_track_comes_silence_is_told (Fixture *f, gconstpointer data)
 {
   g_autoptr (GstEvent) event = NULL;
 
@@ -256,7 +264,7 @@ where_another_track_comes_silence_is_told (Fixture *f, gconstpointer flow)
   push (f, 0);
   wait_until (f, 2 * GST_SECOND);
   for (guint i = 0; i < 100; i++) {
-    livekit_flow_note ((LiveKitFlow *)flow, g_get_monotonic_time ());
+    livekit_flow_note (f->flow, g_get_monotonic_time ());
     wait_until (f, 2 * GST_SECOND + i * 20 * GST_MSECOND);
   }
   event = wait_for_event (f, GST_EVENT_GAP);
@@ -369,14 +377,11 @@ nobody_downstream_is_no_error (Fixture *f, gconstpointer data)
 int
 main (int argc, char **argv)
 {
-  LiveKitFlow *flow = livekit_flow_new ();
-  int result;
-
   gst_init (&argc, &argv);
   g_test_init (&argc, &argv, NULL);
   GST_DEBUG_CATEGORY_INIT (gst_livekit_src_debug, "livekitsrc", 0, "LiveKit source");
-#define ADD_WITH(test, flow) g_test_add ("/output/" #test, Fixture, flow, set_up, test, tear_down)
-#define ADD(test) ADD_WITH (test, NULL)
+#define ADD_WITH(set_up, test) g_test_add ("/output/" #test, Fixture, NULL, set_up, test, tear_down)
+#define ADD(test) ADD_WITH (set_up, test)
   ADD (a_second_branch_begins_no_second_stream);
   ADD (blank_pictures_stay_inside);
   ADD (timestamps_never_go_back);
@@ -384,8 +389,8 @@ main (int argc, char **argv)
   ADD (a_shift_is_approached_by_a_tenth_of_the_time_that_passes);
   ADD (silence_becomes_a_gap);
   ADD (silence_of_a_muted_track_is_told_sooner);
-  ADD_WITH (where_nothing_else_comes_what_was_kept_has_its_place, flow);
-  ADD_WITH (where_another_track_comes_silence_is_told, flow);
+  ADD_WITH (set_up_with_flow, where_nothing_else_comes_what_was_kept_has_its_place);
+  ADD_WITH (set_up_with_flow, where_another_track_comes_silence_is_told);
   ADD (a_hole_in_sound_becomes_a_gap);
   ADD (an_asked_for_eos_goes_out_and_ends_the_stream);
   ADD (raw_pictures_say_their_new_size);
@@ -393,7 +398,5 @@ main (int argc, char **argv)
   ADD (h264_with_its_parameters_in_band_keeps_its_caps_for_muxers);
   ADD (h264_without_parameters_in_band_says_its_new_ones);
   ADD (nobody_downstream_is_no_error);
-  result = g_test_run ();
-  livekit_flow_unref (flow);
-  return result;
+  return g_test_run ();
 }
