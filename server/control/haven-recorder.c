@@ -640,23 +640,23 @@ has_video (HavenRecorder *recorder, const char *id)
   return format && haven_format_has_video (format);
 }
 
-/* Nothing was recorded. Whoever stopped it meanwhile is told so by its row; else there is none. */
+/* Nothing was recorded. Whoever stopped it meanwhile is told so by its row; else there is none.
+ *
+ * @running: (nullable) */
 static GError * /* (transfer full) */
-end_beginning (HavenRecorder *recorder, const Job *job, GError *error /* (transfer full) */)
+end_beginning (const Job *job, Running *running, GError *error /* (transfer full) */)
 {
-  Running *running = find_running (recorder, job->mint_id, job->id);
-
   haven_log_session (G_LOG_LEVEL_WARNING, "recording-failed", job->session_id, "recording", job->id,
       "room", job->mint_id, "message", error->message, NULL);
   if (running && running->stopping) {
     running->beginning = FALSE;
     g_error_free (error);
-    return g_error_new (HAVEN_ERROR, HAVEN_ERROR_RECORDING_STOPPED,
+    return g_error_new_literal (HAVEN_ERROR, HAVEN_ERROR_RECORDING_STOPPED,
         "The recording was stopped before anything came that could be recorded.");
   }
   if (running)
-    g_hash_table_remove (recorder->running, job->mint_id);
-  haven_store_delete_recording (recorder->store, job->id, NULL);
+    g_hash_table_remove (job->recorder->running, job->mint_id);
+  haven_store_delete_recording (job->recorder->store, job->id, NULL);
   return error;
 }
 
@@ -682,7 +682,7 @@ on_recording_started (GObject *source, GAsyncResult *result, gpointer user_data)
     return_row (task);
     return;
   }
-  g_task_return_error (task, end_beginning (job->recorder, job, haven_error_from_dbus (error)));
+  g_task_return_error (task, end_beginning (job, running, haven_error_from_dbus (error)));
 }
 
 /* A name that no row and no file has. */
